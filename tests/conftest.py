@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# Tests start programs while gRPC's threads run. Its handlers of fork() are for processes that go on with gRPC after it;
+# Tests start programs while gRPC's threads run. Its handlers of fork() are for processes that use gRPC after it;
 # now and then they end a child before it becomes the program (github.com/grpc/grpc/issues/13873).
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 

@@ -93,7 +93,7 @@ async def never_reads(peer: Peer) -> None:
 
 
 async def is_silent(peer: Peer) -> None:
-    """Accepts a connection and says nothing."""
+    """Accepts a connection and sends nothing."""
     await peer.wait_closed()
 
 
@@ -175,8 +175,8 @@ async def called(client: Client, *, streams: bool) -> tuple[int, str]:
 async def test_an_attack_harms_its_own_calls_only(
     contract: Contract, healthy: int, attack: Script, failures: set[tuple[int, str]], streams: bool
 ) -> None:
-    """Each call of a hostile service fails in the one shape, by its deadline, without a word of what went wrong inside;
-    another service answers before, meanwhile and after.
+    """Each call of a hostile service fails in the usual shape, by its deadline, and reveals nothing; another service
+    answers before, meanwhile and after.
     """
     async with scripted(attack) as address:
         upstreams = f"hostile.v1.Hostile={address} *=127.0.0.1:{healthy}"

@@ -20,8 +20,8 @@ def settings(**changed: Any) -> EdgeSettings:
 
 
 def test_the_limits_fit_in_the_pod() -> None:
-    """All limits reached at the same time, with the defaults of the settings and the chart, fit in the memory of the
-    pod, whatever the contract.
+    """With the defaults of settings and chart, all limits reached at once fit in the memory of the pod, for any
+    contract.
     """
     values: dict[str, Any] = yaml.safe_load(VALUES.read_text())
     limit = values["edge"]["resources"]["limits"]["memory"]
@@ -40,7 +40,7 @@ def test_the_limits_fit_in_the_pod() -> None:
     ],
 )
 def test_every_limit_that_takes_memory_counts(changed: dict[str, int], more: int) -> None:
-    """A higher limit adds what it allows; bodies are within the held bytes, whatever their maximum size."""
+    """A higher limit adds the memory that it allows; bodies of any maximum size are part of the held bytes."""
     assert sum(memory_bytes(settings(**changed)).values()) == DEFAULT + more
 
 

@@ -170,7 +170,7 @@ async def test_rejections_are_in_the_audit_log(guarded: Client, issuer: Issuer) 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN"])
 async def test_a_failure_is_a_degraded_response(contract: Contract, service: Backend, code: str) -> None:
-    """Clients of all protocols get an empty response that says so; the log has the code of the failure."""
+    """Clients of all protocols get an empty response with the degraded field; the log has the code of the failure."""
 
     async def fail(_: Received, context: Context) -> bytes:
         await context.abort(grpc.StatusCode[code], "no advice today")
@@ -193,7 +193,7 @@ async def test_a_failure_is_a_degraded_response(contract: Contract, service: Bac
 
 
 async def test_without_the_service_the_response_is_degraded(contract: Contract) -> None:
-    """Nothing listens at the address of the service."""
+    """An unreachable service leads to the degraded response too."""
     async with edge_of(contract, free_port()) as client:
         advice, news = await client.get("/v1/advice"), await client.get("/v1/news")
     assert (advice.status_code, advice.json()) == (200, {"isDegraded": True})

@@ -42,8 +42,8 @@ class Breakpoint:
         await self._until_not_active(backend)
 
     async def kill_after_commit(self, killed: str = "") -> None:
-        """Waits until the breakpoint is reached, lets the transaction commit, and kills the process, or the one that
-        called it, before it has noticed.
+        """Waits until the breakpoint is reached, lets the transaction commit, and kills the process, or its caller,
+        before either can react.
         """
         backend = await self._reached()
         killed = killed or self._service

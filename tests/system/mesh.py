@@ -86,7 +86,7 @@ class Mesh:
         os.kill(pid, signal.SIGKILL)
 
     def wait_until_ready(self, name: str) -> None:
-        """Waits until a process that was killed was replaced by another one that is ready."""
+        """Waits until a killed process has a successor that is ready."""
         eventually(lambda: self._is_back(name) and self.answers_ready(name))
 
     def _is_back(self, name: str) -> bool:

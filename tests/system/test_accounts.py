@@ -95,7 +95,7 @@ def test_a_client_can_not_choose_its_address(mesh: Mesh, customer: Client) -> No
 
 
 def test_registering_and_leaving_mails_an_address_once(mesh: Mesh) -> None:
-    """The mail holds no text of the person who registered."""
+    """The mail contains no text that the person who registered chose."""
     email = f"{uuid.uuid4().hex}@example.com"
     for number in range(3):
         with Client(mesh) as eve:

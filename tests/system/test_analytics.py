@@ -31,7 +31,7 @@ def counted(staff: Client, metric: str, **query: Any) -> int:
 
 
 def test_events_of_browsers_are_counted_once(mesh: Mesh, customer: Client, staff: Client) -> None:
-    """With and without a token; an event that is sent again counts once, and one that is wrong is named."""
+    """With and without a token, a repeated event counts once, and an invalid one is reported."""
     page = f"/{uuid.uuid4().hex}"
     first, second = event(page), event(page)
     old = event(page, eventTime=(datetime.now(UTC) - timedelta(days=30)).isoformat().replace("+00:00", "Z"))
@@ -44,7 +44,7 @@ def test_events_of_browsers_are_counted_once(mesh: Mesh, customer: Client, staff
 
 
 def test_a_sale_is_counted_watched_and_logged(customer: Client, staff: Client) -> None:
-    """From the order to its metrics, the stream of live sales, and the entries of the log about it."""
+    """An order appears in the metrics, in the stream of live sales, and in the audit log."""
     product = staff.create_product()
     staff.adjust_stock(product, 10)
     with staff.stream("GET", "/v1/sales:watch", headers={"accept": "text/event-stream"}) as response:

@@ -127,7 +127,7 @@ def test_a_scope_that_is_missing_is_named(customer: Client) -> None:
 
 
 def test_another_customers_order_does_not_exist(staff: Client, customer: Client, other: Client) -> None:
-    """Reading and cancelling somebody else's order fail as for an order that does not exist."""
+    """Reading and cancelling another customer's order fail as for a missing order."""
     product = staff.create_product()
     staff.adjust_stock(product)
     order = customer.order(product).json()

@@ -208,7 +208,7 @@ def checkout() -> Iterator[Checkout]:
 
 
 def test_compose_runs_it(checkout: Checkout) -> None:
-    """Its container has the host name with a hyphen, its database and user, its addresses, secrets and variables."""
+    """The container has the host name with a hyphen, its database and user, its addresses, secrets and variables."""
     compose = yaml.safe_load((checkout.folder / "compose.yaml").read_text())
     assert compose["services"]["order-items"]["command"] == ["services.order_items"]
     environment = compose["services"]["order-items"]["environment"]
@@ -234,7 +234,7 @@ def test_compose_runs_it(checkout: Checkout) -> None:
 
 
 def test_the_chart_has_it(checkout: Checkout) -> None:
-    """With its policies, its Secret, and names that Kubernetes takes; production names a Secret for it, too."""
+    """The chart has its policies, its Secret, and valid names; production names a Secret for it, too."""
     helm = ROOT / ".tools" / "bin" / "helm"
     apis = ["policy.linkerd.io/v1beta3/Server", "gateway.networking.k8s.io/v1/GRPCRoute"]
     apis += ["monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule"]

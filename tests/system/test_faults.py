@@ -1,5 +1,5 @@
 """Faults of the running mesh, made by killing and pausing its real processes: nothing acknowledged is lost, nothing is
-done twice, and whoever asks meanwhile is told so.
+done twice, and callers get clear errors meanwhile.
 """
 
 import contextlib
@@ -96,7 +96,7 @@ def test_no_order_is_lost_or_doubled_by_a_kill(mesh: Mesh, staff: Client, custom
 
 @pytest.mark.parametrize(("victim", "path"), [("identity", "/v1/users/me"), ("information", "/v1/information")])
 def test_a_killed_service_comes_back(mesh: Mesh, customer: Client, victim: str, path: str) -> None:
-    """Its methods answer 503 and then again; those of others go on, for keys and tokens are remembered."""
+    """Its methods answer 503 until it is back; other services continue with cached keys and tokens."""
     assert customer.get(path).status_code == 200
     mesh.kill(victim)
     while (answer := customer.get(path)).status_code != 200:
@@ -137,7 +137,7 @@ def test_a_killed_broker_delays_the_mail_only(mesh: Mesh, staff: Client) -> None
 
 
 def test_a_broker_that_hangs_delays_the_mail_only(mesh: Mesh) -> None:
-    """A broker that accepts and says nothing is as good as none: requests succeed, the mail comes later, once."""
+    """With a broker that accepts connections and hangs, requests succeed, and the mail is sent once, later."""
     with Client(mesh) as customer:
         with paused(mesh, "nats"):
             customer.register()
@@ -169,7 +169,7 @@ def test_mail_waits_for_its_server(mesh: Mesh) -> None:
 
 
 def test_a_database_that_hangs_is_unavailable(mesh: Mesh, customer: Client) -> None:
-    """A server that accepts and says nothing costs a caller its deadline, not for ever; then all is well again."""
+    """A database that accepts connections and hangs costs callers their deadline; calls succeed once it responds."""
     with paused(mesh, "postgres"):
         status, name, _, _ = problem(customer.get("/v1/orders"))
         assert (status, name) in {(503, "UNAVAILABLE"), (504, "DEADLINE_EXCEEDED")}

@@ -43,7 +43,7 @@ def wait_until_sold(staff: Client, product: dict[str, Any]) -> None:
 
 
 def test_staff_keeps_the_stock(staff: Client, customer: Client, anyone: Client) -> None:
-    """Adjustments count once, and are listed with who made them; anybody sees how much can be ordered."""
+    """Adjustments count once, and are listed with their author; anybody can read the available number."""
     saw, rake = staff.create_product(), staff.create_product()
     request_id = str(uuid.uuid4())
     for _ in range(2):
@@ -67,9 +67,7 @@ def test_staff_keeps_the_stock(staff: Client, customer: Client, anyone: Client) 
 
 
 def test_what_runs_low_is_proposed_and_watched(staff: Client, customer: Client) -> None:
-    """An order takes a product to its level: it is listed, proposed and streamed. A lost stream goes on when it is
-    refilled.
-    """
+    """An order that takes stock to its level is listed, proposed and streamed; a lost stream resumes at the refill."""
     saw = staff.create_product()
     adjusted(staff, saw, 6)
     level = {"reorderLevel": 5, "reorderQuantity": 10}
@@ -100,7 +98,7 @@ def test_what_runs_low_is_proposed_and_watched(staff: Client, customer: Client) 
 
 
 def test_the_last_unit_is_sold_once(mesh: Mesh, staff: Client) -> None:
-    """Of many customers who order it at the same time, one gets it; the others are told that it is out of stock."""
+    """Of many concurrent orders for the last unit one succeeds; the others are out of stock."""
     saw = staff.create_product()
     adjusted(staff, saw, 1)
     with contextlib.ExitStack() as stack:

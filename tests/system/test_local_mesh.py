@@ -59,7 +59,7 @@ def test_the_staff_login_is_kept_for_its_owner_only(mesh: Mesh, staff: Client) -
 
 
 def test_a_second_mesh_in_the_same_place_is_refused(mesh: Mesh) -> None:
-    """It says that one runs already and how to stop it, and disturbs nothing."""
+    """The error explains that a mesh runs already and how to stop it, and changes nothing."""
     second = run(mesh, "local", "up")
     assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr.startswith(f"A mesh already runs here (process {mesh.supervisor.pid})")
@@ -67,7 +67,7 @@ def test_a_second_mesh_in_the_same_place_is_refused(mesh: Mesh) -> None:
 
 
 def test_the_demo_fills_the_shop_once(mesh: Mesh, anyone: Client, staff: Client) -> None:
-    """It makes some hundred products and orders; run again, it adds nothing."""
+    """The demo makes some hundred products and orders; run again, it adds nothing."""
     counts = []
     for _ in range(2):
         demo = run(mesh, "demo")
@@ -99,7 +99,7 @@ def test_dead_letters_are_listed(mesh: Mesh) -> None:
 
 
 def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:
-    """It is psql of the embedded PostgreSQL, as the service's own role; other names are refused with the right ones."""
+    """psql connects to the embedded PostgreSQL as the service's role; an error lists the valid names."""
     command = [sys.executable, "-m", "local", "psql", "orders"]
     environment = os.environ | {"MESH_HOME": str(mesh.home)}
     query = "SELECT current_user, current_database();"

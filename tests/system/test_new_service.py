@@ -53,7 +53,7 @@ def test_it_is_clean(checkout: Checkout) -> None:
 
 
 def test_its_tests_pass(checkout: Checkout) -> None:
-    """Its own ones, and those of all contracts and of what is generated, the renders of the chart included."""
+    """The service's own tests pass, and those of all contracts, of generated code and of the chart's renders."""
     contracts = [f"tests/contract/test_{name}.py" for name in ("comments", "contracts", "docstrings", "generated")]
     arguments = ("-q", "--numprocesses=0", "-p", "no:cacheprovider", CODE[1], *contracts, GOLDEN)
     done = checkout.run(checkout.folder / ".venv/bin/python", "-m", "pytest", *arguments)
@@ -95,7 +95,7 @@ def test_containers_and_clusters_run_it(checkout: Checkout) -> None:
     ],
 )
 def test_a_name_that_is_missing_taken_or_wrong_is_explained(checkout: Checkout, arguments: list[str], why: str) -> None:
-    """Nothing is written."""
+    """An invalid name is an error, and nothing is written."""
     before = sorted(checkout.folder.glob("*/*"))
     done = checkout.make("service", *arguments)
     assert done.returncode != 0
@@ -112,7 +112,9 @@ def mesh(checkout: Checkout) -> Iterator[Mesh]:
 
 
 def test_it_is_served(mesh: Mesh, checkout: Checkout) -> None:
-    """It is called by REST and gRPC, its stream reports changes and continues, and documentation and status show it."""
+    """The service is called by REST and gRPC, its stream reports changes and resumes, and documentation and status show
+    it.
+    """
     with Client(mesh) as client:
         client.register()
         created = client.post("/v1/orderItems", json={"displayName": "First"})
@@ -154,7 +156,7 @@ def read_event(lines: Iterator[str]) -> dict[str, str]:
 
 
 def grpcurl(mesh: Mesh, client: Client, method: str, request: dict[str, object]) -> dict[str, str]:
-    """Calls the service by what its reflection says."""
+    """Calls the service by reflection."""
     full_name = f"meshwright.order_items.v1.OrderItemsService/{method}"
     header = f"authorization: {client.headers['authorization']}"
     command: list[str | Path] = [BIN / "grpcurl", "-plaintext", "-H", header, "-d", json.dumps(request)]

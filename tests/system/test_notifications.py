@@ -71,7 +71,7 @@ def cancelled_order(customer: Client, staff: Client) -> dict[str, Any]:
 
 
 def test_a_cancelled_order_is_notified(mesh: Mesh, customer: Client, staff: Client) -> None:
-    """In the app, where it is unread until it is marked, and by mail."""
+    """The notification is in the app, unread until it is marked, and in a mail."""
     customer.confirm_address()
     order = cancelled_order(customer, staff)
 
@@ -88,7 +88,7 @@ def test_a_cancelled_order_is_notified(mesh: Mesh, customer: Client, staff: Clie
 
 
 def test_a_stream_of_notifications_resumes(customer: Client, staff: Client) -> None:
-    """As server-sent events: after the last id that was received, only later ones come."""
+    """Server-sent events continue after the last id that was received."""
 
     def first_event(last_event_id: str = "") -> tuple[str, dict[str, Any]]:
         headers = {"accept": "text/event-stream"} | ({"last-event-id": last_event_id} if last_event_id else {})
@@ -144,7 +144,7 @@ def test_orders_are_sent_to_webhooks(reachable_mesh: Mesh, receiver: Receiver) -
 
 @pytest.mark.timeout(300)
 def test_no_webhook_is_lost_when_the_service_is_killed(reachable_mesh: Mesh, receiver: Receiver) -> None:
-    """It is killed while messages are being delivered; its successor delivers the others, with the ids they have."""
+    """A service that is killed while it delivers has a successor that delivers the rest, with the same ids."""
     orders = 10
     with Client(reachable_mesh) as customer, Client(reachable_mesh) as staff:
         customer.register()

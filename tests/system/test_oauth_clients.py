@@ -175,7 +175,7 @@ def test_authlib_signs_in_by_the_code_flow(mesh: Mesh, customer: Client) -> None
 
 
 def test_a_foreign_redirect_is_a_page(mesh: Mesh) -> None:
-    """Nobody is sent to a place that the application does not have (RFC 9700, section 4.11)."""
+    """A redirect to a URL that the application has not registered is an error page (RFC 9700, section 4.11)."""
     query = {**browser_client(metadata_of(mesh)), "redirect_uri": "https://evil.example.com/", "response_type": "code"}
     answer = httpx.get(f"{mesh.url}/v1/oauth2/authorize", params=query)
     assert answer.status_code == 400

@@ -6,7 +6,7 @@ from tests.system.mesh import Client, Mesh, eventually
 
 
 def test_an_order_is_notified_from_its_confirmation_to_its_refund(mesh: Mesh, customer: Client, staff: Client) -> None:
-    """In the app and by mail, one for each thing that happens to it."""
+    """Each step of an order is a notification in the app and a mail."""
     customer.confirm_address()
     product = staff.create_product()
     staff.adjust_stock(product, 10)

@@ -33,7 +33,7 @@ def hundredths(money: dict[str, Any]) -> int:
 
 
 def balances(staff: Client, payment: str) -> dict[str, int]:
-    """Returns the balance of each account, of what is booked for one payment."""
+    """Returns the balance of each account from the entries of one payment."""
     entries = staff.get("/v1/ledgerEntries", params={"payment": payment}).json().get("entries", [])
     accounts: dict[str, int] = {}
     for entry in entries:
@@ -52,7 +52,9 @@ def test_a_card_with_troubles_is_charged_once(
 
 
 def test_staff_refund_a_part(staff: Client, customer: Client, product: dict[str, Any]) -> None:
-    """Once for each Idempotency-Key, never more than was paid. The order says how much; it is not cancelled."""
+    """A partial refund is made once for each Idempotency-Key, up to the paid amount. The order shows it, and is not
+    cancelled.
+    """
     order = customer.wait_for_order(customer.order(product).json()["name"], "STATE_CONFIRMED")
     part = {"reason": "Scratched", "amount": {"currencyCode": order["total"]["currencyCode"], "units": 1}}
     headers = {"idempotency-key": str(uuid.uuid4())}
@@ -69,7 +71,7 @@ def test_staff_refund_a_part(staff: Client, customer: Client, product: dict[str,
 
 
 def test_only_the_provider_reports(mesh: Mesh, customer: Client, anyone: Client, product: dict[str, Any]) -> None:
-    """By the signature in its headers, which the edge passes on, over the body as it was sent."""
+    """A report needs a signature over the body as it was sent, in headers that the edge forwards."""
     order = customer.wait_for_order(customer.order(product).json()["name"], "STATE_CONFIRMED")
     charge = order["payment"].removeprefix("payments/")
     body = json.dumps({"type": "charge.updated", "charge": charge}, indent=3).encode()

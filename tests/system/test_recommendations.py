@@ -34,7 +34,7 @@ def stocked(staff: Client) -> dict[str, Any]:
 
 
 def test_what_is_bought_together_is_recommended(staff: Client, customer: Client, other: Client, anyone: Client) -> None:
-    """Within seconds, to anybody by the product and to those who bought it, until it is withdrawn."""
+    """Products bought together are recommended within seconds, by product and to buyers, until one is withdrawn."""
     saw, oil, blade = (stocked(staff) for _ in range(3))
     buy(customer, saw, oil)
     url = f"/v1/{saw['name']}:recommend"
@@ -52,7 +52,7 @@ def test_what_is_bought_together_is_recommended(staff: Client, customer: Client,
 
 
 def test_without_the_service_the_list_is_empty(mesh: Mesh, customer: Client, anyone: Client) -> None:
-    """While the service hangs or is dead, the response says that it is degraded, and is no error at any moment."""
+    """While the service hangs or is dead, the response is marked as degraded, and is never an error."""
     urls = {"/v1/products/4f8e1c0a-8a53-4a6b-9c55-0242ac120002:recommend": anyone, "/v1/products:recommend": customer}
     pid = mesh.process("recommendations").pid
     assert pid is not None

@@ -94,7 +94,7 @@ def test_a_declined_card_releases_the_stock(staff: Client, customer: Client, pro
 
 
 def test_a_confirmed_order_is_cancelled_and_refunded(staff: Client, customer: Client, product: dict[str, Any]) -> None:
-    """Its customer changes their mind: the units return to the stock, and the total is paid back."""
+    """A cancelled order returns its units to the stock, and its total to the customer."""
     placed = customer.order(product).json()
     order = customer.wait_for_order(placed["name"], "STATE_CONFIRMED")
     eventually(lambda: stock(staff, product) == (9, 0))
@@ -118,7 +118,7 @@ def test_a_flagged_payment_waits_for_staff(staff: Client, customer: Client) -> N
 
 
 def test_a_customer_watches_the_order(staff: Client, customer: Client, product: dict[str, Any]) -> None:
-    """By server-sent events, which end with the final state. After a lost stream, only later states come."""
+    """Server-sent events end with the final state; after a lost stream, only later states are sent."""
     placed = customer.order(product).json()
     seen = [order for _, order in _until(events(customer, placed["name"]), "STATE_CONFIRMED")]
     versions = [int(order["etag"]) for order in seen]

@@ -223,7 +223,7 @@ async def test_nothing_is_lost_or_doubled_under_kills(mesh: Mesh, customer: Clie
 
 
 async def test_a_chat_needs_no_broker(mesh: Mesh, customer: Client, staff: Client) -> None:
-    """While NATS is away messages are posted and received."""
+    """While NATS is down, messages are posted and received."""
     name = conversation_of(customer)
     async with Chat.opened(customer, name) as hers, Chat.opened(staff, name) as ours:
         mesh.kill("nats")
@@ -240,7 +240,7 @@ chat.close();
 
 
 async def test_the_browser_code_of_the_documentation(mesh: Mesh, customer: Client, staff: Client) -> None:
-    """It posts and receives everything once, in order, though the service is killed meanwhile."""
+    """The documented code posts and receives every message once, in order, while the service is killed."""
     name = conversation_of(customer)
     [code] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "chat.md").read_text(), re.DOTALL)
     url = json.dumps(f"{str(customer.base_url).replace('http', 'ws', 1).rstrip('/')}/v1/{name}:chat")
@@ -270,7 +270,7 @@ async def test_the_browser_code_of_the_documentation(mesh: Mesh, customer: Clien
 
 @pytest.mark.parametrize("size", [4_001, 1_000_000, 3_000_000])
 async def test_a_message_that_is_too_long_is_refused(customer: Client, size: int) -> None:
-    """Over REST and WebSocket, with an error that says so; the chat can be resumed."""
+    """REST and WebSocket reject the message with a clear error; the chat can be resumed."""
     name = conversation_of(customer)
     assert post(customer, name, "x" * size).status_code in (400, 413)
     async with Chat.opened(customer, name) as chat:

@@ -50,7 +50,7 @@ def test_an_authorization_endpoint_has_the_fields_of_oauth(old: str, new: str, u
 
 
 def test_no_type_is_built_to_find_it(tmp_path: Path) -> None:
-    """It is looked for at the start, and building the types of a large contract takes seconds."""
+    """The endpoint is found at the start without building types, which takes seconds for a large contract."""
     contract = read(compile_image(PAGES, tmp_path))
     assert authorization_url(contract.routes) == "/oauth/authorize"
     assert "desc" not in vars(contract.methods[0])

@@ -36,7 +36,7 @@ def test_a_token_endpoint_has_the_fields_of_oauth(old: str, new: str, url: str |
 
 
 def test_no_type_is_built_to_find_it(tmp_path: Path) -> None:
-    """It is looked for at the start, and building the types of a large contract takes seconds."""
+    """The endpoint is found at the start without building types, which takes seconds for a large contract."""
     contract = read(compile_image(TOKENS, tmp_path))
     assert token_url(contract.routes) == "/oauth/token"
     assert "desc" not in vars(contract.methods[0])

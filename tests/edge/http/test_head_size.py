@@ -18,7 +18,7 @@ def test_an_incomplete_head_is_limited(reads: list[int], exceeds: bool) -> None:
 
 
 def test_a_read_with_the_end_of_another_request_is_not_counted() -> None:
-    """A read that ends one request and begins the next says nothing about the size of the next head."""
+    """A read that ends one request and begins the next is not counted for the head of the next."""
     size = HeadSize(10)
     size.start_read(3)
     size.start_message()

@@ -140,7 +140,7 @@ async def test_the_client_is_the_last_address_that_is_no_trusted_proxy(
 async def test_only_a_trusted_connection_names_the_client(
     library: Contract, backend: Backend, proxies: str, expected: str
 ) -> None:
-    """The header of another address is ignored; who trusts everybody gets what the client wrote first."""
+    """The header of an untrusted address is ignored; an edge that trusts all takes the first address in the header."""
     async with edge_of(library, backend.port, trusted_proxies=proxies) as client:
         assert await address_of(client, backend, [f"{ATTACKER}, {CLIENT}"]) == expected
 

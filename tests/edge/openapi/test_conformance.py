@@ -136,7 +136,7 @@ async def test_the_edge_does_what_its_document_says(torture: Contract, tmp_path:
 
 
 async def test_a_success_without_content_has_none(torture: Contract) -> None:
-    """A method with status 204 sends no body, whatever the service answers."""
+    """A method with status 204 sends no body, for any response of the service."""
     async with backend_of(torture.registry) as backend, edge_of(torture, backend.port) as client:
         backend.answer = answers(torture)
         response = await client.post("/v1/store", content=b"x")

@@ -28,8 +28,8 @@ def parameter(operation: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def test_paths_are_expanded(shapes: dict[str, Any]) -> None:
-    """A variable of several segments becomes one parameter a segment, one of any number takes one segment from those
-    who can send no more.
+    """A variable of several segments becomes one parameter a segment; `**` becomes one segment for clients that send no
+    more.
     """
     draw = shapes["paths"]["/v1/forests/{forest}/trees/{tree}/{kind}:draw"]["post"]
     assert names(draw, "path") == ["forest", "tree", "kind"]
@@ -289,7 +289,7 @@ def test_a_oneof_that_must_be_given_is_noted(ships: dict[str, Any]) -> None:
 
 
 def test_the_header_of_a_request_id_promises_nothing(ships: dict[str, Any]) -> None:
-    """The header sets the field if the path does not; only the contract says what the field does."""
+    """The header sets the field if the path does not; the description leaves the effect to the contract."""
     put = parameter(ships["paths"]["/v1/fleets/{fleet}/ships/{ship}"]["put"], "Idempotency-Key")
     assert put["description"] == "Another way to set `requestId`."
     assert "Idempotency-Key" not in names(ships["paths"]["/v5/{requestId}"]["get"], "header")

@@ -30,7 +30,7 @@ def test_a_schema_has_one_type_and_the_rules_of_its_values(shown: dict[str, Any]
 
 
 def test_an_operation_has_one_response_for_all_errors(shown: dict[str, Any]) -> None:
-    """It names their statuses; headers that all operations have are in the introduction."""
+    """The response names the statuses; headers that all operations have are in the introduction."""
     create = shown["paths"]["/v1/products"]["post"]
     assert list(create["responses"]) == ["201", "default"]
     assert create["responses"]["default"] == {"description": "An error: 400, 401, 403, 404, 409, 503, 504 or another."}
@@ -40,7 +40,7 @@ def test_an_operation_has_one_response_for_all_errors(shown: dict[str, Any]) -> 
 
 
 def test_a_read_has_no_headers_of_its_own(shown: dict[str, Any]) -> None:
-    """Its version, its next page and its rate limit are in the introduction, and so is the response without content."""
+    """Headers of versions, pages and rate limits are in the introduction, and so is the response without content."""
     listing = shown["paths"]["/v1/products"]["get"]
     assert list(listing["responses"]) == ["200", "default"]
     assert listing["responses"]["200"]["headers"] == {}
@@ -48,7 +48,7 @@ def test_a_read_has_no_headers_of_its_own(shown: dict[str, Any]) -> None:
 
 
 def test_errors_of_an_operations_own_are_shown_below_it(shown: dict[str, Any]) -> None:
-    """Those of the token endpoint have the shape of RFC 6749."""
+    """Errors of the token endpoint have the shape of RFC 6749."""
     token = shown["paths"]["/v1/oauth2/token"]["post"]["responses"]["default"]
     assert token["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/OAuth2Error"}
     assert token["content"]["application/json"]["example"]["error"] == "invalid_grant"

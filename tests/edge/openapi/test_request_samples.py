@@ -84,7 +84,7 @@ def ships(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_a_sample_has_the_required_fields_and_those_with_an_example(ships: dict[str, Any]) -> None:
-    """It lacks what the service chooses, what differs in each call, and other members of a oneof."""
+    """A sample leaves out fields that the service chooses or that differ in each call, and other members of a oneof."""
     assert ships["/v1/ships"] == {
         "title": "example",
         "port": "Hull",
@@ -95,12 +95,12 @@ def test_a_sample_has_the_required_fields_and_those_with_an_example(ships: dict[
 
 
 def test_a_sample_of_optional_fields_has_all_that_go_together(ships: dict[str, Any]) -> None:
-    """It has one member of a oneof, and no field that the path holds."""
+    """A sample has one member of a oneof, and no field that the path holds."""
     assert ships["/v1/ships/{ship}:sink"] == {"storm": True}
 
 
 def test_a_scalar_body_has_a_sample(ships: dict[str, Any]) -> None:
-    """Its rules are those of the request's field."""
+    """A sample of a scalar body follows the rules of the request's field."""
     assert ships["/v1/ships:weigh"] == 100
 
 

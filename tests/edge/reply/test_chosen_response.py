@@ -42,5 +42,5 @@ def test_other_headers_and_values_are_dropped(name: str, value: str) -> None:
 
 
 def test_without_an_extension_nothing_is_chosen() -> None:
-    """A file is as the contract says."""
+    """Without the extension, the status and the headers are those of the contract."""
     assert chosen_response(HttpBody(data=b"x")) == (0, [])

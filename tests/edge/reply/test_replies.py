@@ -118,7 +118,7 @@ async def test_accept_is_honoured(client: Client, backend: Backend, accept: str,
 async def test_the_style_of_json_is_a_setting(
     library: Contract, backend: Backend, settings: dict[str, Any], written: dict[str, Any]
 ) -> None:
-    """The contract's names and default values are written if the settings say so."""
+    """Settings choose the contract's names and the output of default values."""
     backend.replies(backend.message(BOOK, '{"pageCount": 1, "title": "T"}'))
     async with edge_of(library, backend.port, **settings) as client:
         assert (await client.get(GET)).json() == written

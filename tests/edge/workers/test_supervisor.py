@@ -44,7 +44,7 @@ def supervise(*body: str, workers: int = 1, stop_s: float = 30.0) -> subprocess.
 
 
 def test_a_hung_worker_is_replaced() -> None:
-    """Its event loop does not run any more, so it is killed; its successor stops the test."""
+    """A worker whose event loop hangs is killed and replaced; its successor stops the test."""
     ended = supervise(
         "if again:",
         "    print('replaced', flush=True)",  # before the parent is told to stop, which ends this process
@@ -71,7 +71,7 @@ def test_a_worker_that_does_not_stop_is_killed() -> None:
 
 
 def test_a_first_worker_that_never_serves_ends_all() -> None:
-    """Its status is that of the supervisor; the second worker has never been started."""
+    """The supervisor exits with the status of the first worker, and never starts the second."""
     ended = supervise("os._exit(3)", workers=2)
     assert ended.returncode == 3
     assert ended.stderr.count("worker started") == 1

@@ -123,7 +123,7 @@ async def test_a_rate_limit_holds_for_all_workers(image: Path, things: Backend) 
 
 
 async def test_metrics_are_those_of_all_workers(image: Path, things: Backend) -> None:
-    """Each worker serves the sums, and a worker that is replaced goes on counting."""
+    """Each worker serves the sums, and the successor of a worker continues its counters."""
     async with edge_with(image, things) as edge:
         await asyncio.gather(*(edge.status_of("/v1/things/a") for _ in range(30)))
         killed = edge.workers[0]

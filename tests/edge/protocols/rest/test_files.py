@@ -37,9 +37,7 @@ def serves(source: Backend, *pieces: bytes, **metadata: str) -> None:
 
 
 async def test_a_download_is_its_bytes(reader: Client, source: Backend) -> None:
-    """The response has the type of the first message, whatever Accept is, and the headers from the service's
-    metadata.
-    """
+    """The response has the type of the first message for any Accept, and the headers from the service's metadata."""
     serves(source, b"a,b\n", b"1,2\n", b"", content_disposition='attachment; filename="x.csv"', x_other="1")
     response = await reader.get("/v1/files/a/x.csv", headers={"accept": "text/csv"})
     assert (response.status_code, response.content) == (200, b"a,b\n1,2\n")

@@ -144,7 +144,7 @@ async def test_errors_of_the_edge_are_those_of_oauth(
 
 
 async def test_a_rate_limit_is_an_error_of_oauth(contract: Contract, service: Backend) -> None:
-    """429 says when to try again."""
+    """The 429 has OAuth's shape and a Retry-After."""
     async with edge_of(contract, service.port) as client:
         await client.post("/v1/limited", data={})
         answer = await client.post("/v1/limited", data={})

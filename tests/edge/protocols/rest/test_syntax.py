@@ -67,7 +67,7 @@ async def test_an_empty_stream(reader: Client, source: Backend, accept: str, bod
 
 @pytest.mark.parametrize("accept", [ARRAY, LINES, EVENTS])
 async def test_an_error_before_the_first_message_is_the_status(reader: Client, source: Backend, accept: str) -> None:
-    """The error has the shape of all errors, whatever the syntax."""
+    """The error has the shape of all errors in every syntax."""
     events(source, then=grpc.StatusCode.NOT_FOUND)
     response = await reader.get("/v1/feeds/x:watch", headers={"accept": accept})
     assert (response.status_code, response.headers["content-type"]) == (404, ARRAY)

@@ -15,7 +15,7 @@ HERE: Final = ROOT / "tests" / "edge" / "protocols" / "rpc"
 FAILING: Final = "Unexpected Requests/HTTPVersion:1/Protocol:PROTOCOL_GRPC_WEB/TLS:false/unexpected-content-type"
 
 # gRPC's core rounds a deadline up to the next 10 ms, which is more than the suite allows. When a deadline passes, the
-# suite's client may give up before it has read the error that says so.
+# suite's client may give up before it has read the error.
 FLAKY: Final = ("Deadline Propagation/**", "Timeouts/**")
 
 # The suite gives a server a few seconds to start, and starts another for each configuration.

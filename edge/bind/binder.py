@@ -12,7 +12,7 @@ from edge.http.preconditions import split_by_version
 from edge.http.request import Request
 from edge.protojson.client_paths import ClientPaths, json_path, proto_path
 from edge.protojson.fields import assign, descend, value_at
-from edge.protojson.leaves import LeafReader, text_leaf
+from edge.protojson.leaf_readers import LeafReader, text_leaf
 from edge.protojson.readers import Readers
 from edge.protojson.serialization import to_bytes
 from edge.protojson.violations import ROOT, InvalidValue, Violations, shorten

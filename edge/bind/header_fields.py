@@ -15,7 +15,7 @@ from edge.http.entity_tags import ANY
 from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, parse_if_match
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, descend, find_by_proto_name, find_field, find_text_field, value_at
-from edge.protojson.leaves import text_leaf
+from edge.protojson.leaf_readers import text_leaf
 from edge.protojson.violations import InvalidValue, Violations
 from edge.protojson.well_known import FIELD_MASK
 

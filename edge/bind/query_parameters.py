@@ -26,7 +26,7 @@ from protobuf import (
 from edge.bind.parameter_names import ParameterNames, unknown_parameter
 from edge.protojson.client_paths import proto_path
 from edge.protojson.fields import assign, descend
-from edge.protojson.leaves import LeafReader
+from edge.protojson.leaf_readers import LeafReader
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import InvalidValue, Violations, shorten

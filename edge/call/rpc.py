@@ -11,10 +11,10 @@ from typing import Final
 from edge.call.access import Access
 from edge.call.allowance_table import AllowanceTable
 from edge.call.concurrency_limit import ConcurrencyLimit
-from edge.call.degraded import DegradedResponse
+from edge.call.degraded_response import DegradedResponse
 from edge.call.metadata import RequestHeaders, ResponseHeaders
-from edge.call.span import span
 from edge.call.timeout import timeout_s
+from edge.call.trace_span import span
 from edge.call.upstream import Responses, Upstream
 from edge.contract.method import Method
 from edge.http.access_record import AccessRecord, RpcMetrics

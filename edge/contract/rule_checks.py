@@ -9,7 +9,7 @@ from protobuf import ScalarType
 
 from edge.contract.types import json_name
 from edge.httprule.template import REST, PathTemplate, Variable
-from edge.protojson.leaves import TEXT_MESSAGES
+from edge.protojson.leaf_readers import TEXT_MESSAGES
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import InvalidValue
 

@@ -25,7 +25,7 @@ from edge.openapi.schemas.oneofs import excluded_by, is_required
 from edge.openapi.schemas.well_known_schemas import is_scalar, well_known_schema
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import find_by_proto_name
-from edge.protojson.leaves import text_leaf
+from edge.protojson.leaf_readers import text_leaf
 from mesh.contract.descriptors import inner_message
 from mesh.contract.rules import message_rules
 

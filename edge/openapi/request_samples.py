@@ -31,7 +31,7 @@ from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.openapi.schemas.well_known_schemas import wrapped_scalar
 from edge.openapi.validation_rules.keywords import given_rules
 from edge.protojson.fields import values_in_order
-from edge.protojson.leaves import WRAPPERS
+from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import INT64_TYPES
 from edge.protojson.violations import ROOT, Violations

@@ -16,7 +16,7 @@ from edge.openapi.json_schema import BINARY, Schema, nullable
 from edge.openapi.oauth2_responses import OAUTH2_ERROR, oauth2_error_responses
 from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.openapi.schemas.schema_variant import SchemaVariant
-from edge.protojson.leaves import TEXT_MESSAGES
+from edge.protojson.leaf_readers import TEXT_MESSAGES
 from edge.reply.next_page import NextPage
 from edge.reply.replies import NO_CONTENT
 from mesh.errors import (

@@ -16,7 +16,7 @@ from protobuf import DescField, DescFieldValueMap, DescMessage
 from protobuf.wkt import Struct
 
 from edge.protojson.fields import find_field
-from edge.protojson.leaves import text_leaf
+from edge.protojson.leaf_readers import text_leaf
 from edge.protojson.violations import InvalidValue, shorten
 from mesh.contract.descriptors import inner_message
 

@@ -22,9 +22,9 @@ from protobuf import (
     ScalarType,
 )
 
-from edge.protojson import dynamic
+from edge.protojson import any_and_struct
 from edge.protojson.fields import assign, fields_by_name
-from edge.protojson.leaves import NULL_VALUE, LeafReader, json_leaf, text_leaf
+from edge.protojson.leaf_readers import NULL_VALUE, LeafReader, json_leaf, text_leaf
 from edge.protojson.reader import Reader
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import (
@@ -106,7 +106,7 @@ class Readers:
         """Returns the reader of a message type that is an object or an array in JSON."""
         reader = self._by_type.get(desc.type_name)
         if reader is None:
-            reader = dynamic.reader_for(desc, self) or _MessageReader(self, desc)
+            reader = any_and_struct.reader_for(desc, self) or _MessageReader(self, desc)
             self._by_type[desc.type_name] = reader
         return reader
 
@@ -114,7 +114,7 @@ class Readers:
         """Returns the reader of text from a query as a type, or None for messages without a text form."""
         leaf = text_leaf(element)
         if leaf is None and isinstance(element, DescMessage):
-            return dynamic.text_leaf(element, self)
+            return any_and_struct.text_leaf(element, self)
         return leaf
 
     def field(self, field: DescField) -> FieldReader:
@@ -151,7 +151,7 @@ def is_nullable(field: DescField) -> bool:
     """Returns whether JSON null is a value of the field rather than its absence."""
     match field.value:
         case DescFieldValueMessage(message=message):
-            return message.type_name == dynamic.VALUE
+            return message.type_name == any_and_struct.VALUE
         case DescFieldValueEnum(enum=enum):
             return enum.type_name == NULL_VALUE
     return False

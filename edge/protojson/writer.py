@@ -38,9 +38,9 @@ from protobuf import (
     ScalarType,
 )
 
-from edge.protojson.dynamic import ANY, LIST_VALUE, STRUCT, VALUE, uses_value_member
+from edge.protojson.any_and_struct import ANY, LIST_VALUE, STRUCT, VALUE, uses_value_member
 from edge.protojson.fields import values_in_order
-from edge.protojson.leaves import NULL_VALUE, WRAPPERS
+from edge.protojson.leaf_readers import NULL_VALUE, WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
 from edge.protojson.well_known import FIELD_MASK
 

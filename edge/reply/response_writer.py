@@ -17,7 +17,7 @@ from protobuf import (
 from edge.bind.system_parameters import ALT, FIELDS, NO_SYSTEM_PARAMETERS, PROTO, SystemParameters
 from edge.protojson.field_selection import Selection, parse
 from edge.protojson.field_selection import trim as trim_to
-from edge.protojson.leaves import TEXT_MESSAGES
+from edge.protojson.leaf_readers import TEXT_MESSAGES
 from edge.protojson.violations import InvalidValue, Violations
 from edge.protojson.writer import to_json
 

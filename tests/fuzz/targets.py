@@ -15,7 +15,7 @@ from edge.httprule.router import MalformedPath, Match, Router
 from edge.httprule.template import REST, PathTemplate, TemplateError
 from edge.httprule.template import parse as parse_template
 from edge.protocols.grpc_web.base64_text import decode_base64
-from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
+from edge.protocols.rest.stream_splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rpc.envelope import read_envelopes, write_envelope
 from edge.protojson.field_selection import parse as parse_selection
 from edge.protojson.field_selection import trim

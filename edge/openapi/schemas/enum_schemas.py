@@ -10,7 +10,7 @@ from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.schemas.components import Components
 from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.protojson.fields import values_in_order
-from edge.protojson.leaves import NULL_VALUE
+from edge.protojson.leaf_readers import NULL_VALUE
 
 EXAMPLES_MAX: Final = 3
 

@@ -39,7 +39,7 @@ from edge.openapi.schemas.well_known_schemas import (
     well_known_schema_in_text,
     wrapped_scalar,
 )
-from edge.protojson.leaves import WRAPPERS
+from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
 from edge.reply.response_writer import JsonStyle
 from mesh.contract.rules import field_rules, message_rules

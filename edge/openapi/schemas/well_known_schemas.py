@@ -7,7 +7,7 @@ from protobuf import DescFieldValueScalar, DescMessage, ScalarType
 
 from edge.openapi.decimal_patterns import natural_patterns
 from edge.openapi.json_schema import Schema
-from edge.protojson.leaves import WRAPPERS
+from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.well_known import DURATION_SECONDS_MAX, MASK_PATH, MASK_PATH_OF_TEXT
 
 

@@ -17,7 +17,7 @@ from edge.http.idle_timer import IdleTimer
 from edge.http.request import JSON, Request
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import read_body
-from edge.protocols.rest.splitters import ArraySplitter, LineSplitter, Splitter
+from edge.protocols.rest.stream_splitters import ArraySplitter, LineSplitter, Splitter
 from edge.protocols.rest.transcoding import Transcoding
 from edge.protojson.parser import MalformedJson
 from edge.protojson.violations import BODY

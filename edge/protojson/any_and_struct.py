@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from protobuf import DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescMessage, Oneof
 
-from edge.protojson.leaves import WRAPPERS, LeafReader, json_leaf
+from edge.protojson.leaf_readers import WRAPPERS, LeafReader, json_leaf
 from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.reader import MessageReaders, Reader
 from edge.protojson.scalars import read_double, read_string

@@ -45,7 +45,7 @@ Table = Mapping[str, Mapping[str, object]]
 COMPUTED: Final = {
     "mesh/field_mask.py": (("InvalidArgument",), ("FIELD_NOT_UPDATABLE", "FIELD_UNKNOWN")),
     "mesh/pagination.py": (("InvalidArgument",), ("PAGE_SIZE_NEGATIVE", "PAGE_TOKEN_INVALID")),
-    "services/catalog/syntax.py": (("InvalidArgument", FIELD), ("FILTER_INVALID", "ORDER_BY_INVALID")),
+    "services/catalog/syntax_errors.py": (("InvalidArgument", FIELD), ("FILTER_INVALID", "ORDER_BY_INVALID")),
 }
 
 

@@ -7,7 +7,7 @@ from mesh.server import serve
 from services.analytics.consumers import handlers
 from services.analytics.handlers import AnalyticsHandlers
 from services.analytics.ingestion import Ingestion
-from services.analytics.purging import Purge
+from services.analytics.purge import Purge
 from services.analytics.settings import AnalyticsSettings
 
 

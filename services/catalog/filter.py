@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from mesh.errors import InvalidArgument
-from services.catalog.syntax import quoted, syntax_error
+from services.catalog.syntax_errors import quoted, syntax_error
 
 
 class Kind(enum.Enum):

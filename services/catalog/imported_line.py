@@ -9,7 +9,7 @@ from mesh.errors import FieldViolation, InvalidArgument, MeshError, invalid_fiel
 from mesh.resource_name import uid_in
 from mesh.validation import Validator
 from services.catalog.domain.product import NAME_PREFIX, Details
-from services.catalog.lines import LINE_BYTES_MAX, Line
+from services.catalog.line_splitter import LINE_BYTES_MAX, Line
 from services.catalog.product_message import details_of
 
 # The namespace of the identifiers that follow from a request_id (RFC 9562, section 6.5).

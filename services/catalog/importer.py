@@ -17,7 +17,7 @@ from services.catalog import storage
 from services.catalog.categories import check_additional, find_unknown, hold_categories
 from services.catalog.domain.product import Product
 from services.catalog.imported_line import ImportedLine, InvalidLine, LineReader
-from services.catalog.lines import Line, LineSplitter
+from services.catalog.line_splitter import Line, LineSplitter
 from services.catalog.pricing import priced_now
 from services.catalog.product_cache import ProductCache
 from services.catalog.product_message import SOURCE, product_message

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.catalog.syntax import quoted, syntax_error
+from services.catalog.syntax_errors import quoted, syntax_error
 
 FIELDS = ("title", "category", "price", "create_time", "update_time")
 FIRST_OF_TWO = "category"

@@ -13,10 +13,10 @@ from mesh.database import Connection
 from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
-from services.catalog.condition import Arguments, IndexScan, SortColumn, found_by_index, indexed_part, matching
 from services.catalog.domain.product import Details, PriceInForce, Product, created_meanwhile, not_searchable
 from services.catalog.filter import Expression
 from services.catalog.listing import Listing
+from services.catalog.sql_conditions import Arguments, IndexScan, SortColumn, found_by_index, indexed_part, matching
 
 # A page with long descriptions has fewer products than requested, because a message may have at most 4 MiB.
 PAGE_TEXT_BYTES_MAX = 3 * 1024 * 1024

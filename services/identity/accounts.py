@@ -24,7 +24,7 @@ from mesh.events import publish
 from mesh.idempotency import once, once_prepared
 from mesh.identity import ANONYMOUS, Caller
 from mesh.rpc import Call
-from services.identity import one_time_storage, storage
+from services.identity import one_time_token_storage, storage
 from services.identity.authentication import Authenticated, Authentication
 from services.identity.cipher import Cipher
 from services.identity.domain import User, account_deleted, may_be_email, own_uid
@@ -67,7 +67,7 @@ class Accounts:
     async def find_token(self, token_id: UUID) -> tuple[OneTimeToken, str]:
         """Returns a token that can be used, and its text. Raises NotFound."""
         async with self._database.transaction() as tx:
-            token = await one_time_storage.find_token(tx, token_id)
+            token = await one_time_token_storage.find_token(tx, token_id)
         if token is None:
             raise unknown_token()
         return token, self._tokens.text(token_id)
@@ -79,10 +79,10 @@ class Accounts:
             user = await storage.lock_user(tx, uid)
             if user.email_confirmed:
                 raise FailedPrecondition("The address is confirmed already.", reason="EMAIL_CONFIRMED")
-            age = await one_time_storage.time_since_last(tx, uid, Purpose.CONFIRM_EMAIL)
+            age = await one_time_token_storage.time_since_last(tx, uid, Purpose.CONFIRM_EMAIL)
             if age is not None and age < CONFIRMATION_EVERY:
                 raise too_many_mails(CONFIRMATION_EVERY - age)
-            token_id = await one_time_storage.insert_token(tx, uid, Purpose.CONFIRM_EMAIL, user.email)
+            token_id = await one_time_token_storage.insert_token(tx, uid, Purpose.CONFIRM_EMAIL, user.email)
             event = EmailConfirmationRequested(user=user.name, confirmation=str(token_id))
             await publish(tx, event, source=SOURCE, aggregate=user.name)
         audit.record("email_confirmation_requested", call)
@@ -100,7 +100,7 @@ class Accounts:
         if not await storage.set_confirmed_email(tx, token.user_uid, token.email):
             raise AlreadyExists("Another account has this address.", reason="EMAIL_TAKEN")
         # Those for the former address must not outlive it, and those for this one have no use.
-        await one_time_storage.delete_tokens(tx, token.user_uid)
+        await one_time_token_storage.delete_tokens(tx, token.user_uid)
         event = "email_changed" if token.purpose is Purpose.CHANGE_EMAIL else "email_confirmed"
         audit.record(event, call, account=User.name_of(token.user_uid), outcome="succeeded")
         return pb.ConfirmEmailResponse()
@@ -116,7 +116,7 @@ class Accounts:
             found = await storage.find_by_email(tx, email) if may_be_email(email) else None
             user = await storage.lock_if_present(tx, found[0].uid) if found and not is_limited else None
             if user is not None:
-                token_id = await one_time_storage.insert_token(tx, user.uid, Purpose.RESET_PASSWORD, user.email)
+                token_id = await one_time_token_storage.insert_token(tx, user.uid, Purpose.RESET_PASSWORD, user.email)
                 event = PasswordResetRequested(user=user.name, reset=str(token_id))
                 await publish(tx, event, source=SOURCE, aggregate=user.name)
         audit.record(
@@ -206,7 +206,7 @@ class Accounts:
                 repeated = RegistrationRepeated(user=owner, attempt_time=Timestamp.now())
                 await publish(tx, repeated, source=SOURCE, aggregate=owner)
             else:
-                token_id = await one_time_storage.insert_token(tx, uid, Purpose.CHANGE_EMAIL, request.email)
+                token_id = await one_time_token_storage.insert_token(tx, uid, Purpose.CHANGE_EMAIL, request.email)
                 event = EmailChangeRequested(user=user.name, confirmation=str(token_id))
                 await publish(tx, event, source=SOURCE, aggregate=user.name)
         taken = found is not None and found[0].uid != uid
@@ -224,9 +224,9 @@ class Accounts:
 
     async def _take(self, tx: Connection, token_id: UUID, *purposes: Purpose) -> OneTimeToken:
         """Locks the user of a token, then uses the token up. Raises InvalidArgument."""
-        token = await one_time_storage.find_token(tx, token_id)
+        token = await one_time_token_storage.find_token(tx, token_id)
         user = await storage.lock_if_present(tx, token.user_uid) if token is not None else None
-        redeemed = await one_time_storage.redeem_token(tx, token_id, purposes) if user is not None else None
+        redeemed = await one_time_token_storage.redeem_token(tx, token_id, purposes) if user is not None else None
         if redeemed is None:
             raise unusable_token()
         return redeemed
@@ -247,7 +247,7 @@ class Accounts:
         begun: sessions and mailed links. Returns the sequence for EndedTokenList.wait_until_read().
         """
         await storage.set_password(tx, uid, password_hash)
-        await one_time_storage.delete_tokens(tx, uid)
+        await one_time_token_storage.delete_tokens(tx, uid)
         name = User.name_of(uid)
         await publish(tx, PasswordChanged(user=name, change_time=Timestamp.now()), source=SOURCE, aggregate=name)
         return await self._sessions.end_all(tx, uid, but=but)

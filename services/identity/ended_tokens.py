@@ -17,8 +17,8 @@ from mesh.background import keep_running, wait
 from mesh.database import Connection, Database
 from mesh.errors import MeshError, ResourceExhausted, Unavailable
 from mesh.identity import ended_id
-from services.identity import ended_storage
-from services.identity.ended_storage import EndedToken
+from services.identity import ended_token_storage
+from services.identity.ended_token_storage import EndedToken
 
 ENTRIES_MAX = 100_000
 PAGE_ENTRIES_MAX = 5_000  # some 400 kB of JSON
@@ -67,14 +67,14 @@ class EndedTokenList:
 
         Raises ResourceExhausted if the list is full.
         """
-        if await ended_storage.count_ended(tx) >= ENTRIES_MAX:
+        if await ended_token_storage.count_ended(tx) >= ENTRIES_MAX:
             raise ResourceExhausted(
                 "Too many tokens were ended in the last minutes. Try again later.",
                 reason="TOO_MANY_ENDED_TOKENS",
                 retry_after_s=60,
             )
         expire_time = datetime.now(UTC) + self._lifetime if expire_time is None else expire_time + LEEWAY
-        return await ended_storage.insert_ended(tx, ended_id(claim, value), expire_time)
+        return await ended_token_storage.insert_ended(tx, ended_id(claim, value), expire_time)
 
     async def end_each(self, tx: Connection, claim: str, values: Iterable[str]) -> int:
         """Ends the tokens whose claim has one of these values, as end() does. Returns the last sequence, 0 if there are
@@ -97,20 +97,20 @@ class EndedTokenList:
         except TimeoutError:
             with suppress(MeshError):
                 async with self._database.transaction() as tx:
-                    behind = await ended_storage.forget_behind(tx, sequence)
+                    behind = await ended_token_storage.forget_behind(tx, sequence)
                 log.warning("readers of ended tokens do not respond", readers=behind)
         except MeshError as error:
             log.warning("could not check whether all readers know of an ended token", error=error.message)
 
     async def _behind(self, sequence: int) -> int:
         async with self._database.transaction() as tx:
-            return await ended_storage.count_behind(tx, sequence)
+            return await ended_token_storage.count_behind(tx, sequence)
 
     async def acknowledge(self, reader: UUID, seen: int) -> None:
         """Records the position of a reader. Ignores a database that is away, because no token can end meanwhile."""
         with suppress(MeshError):
             async with self._database.transaction() as tx:
-                await ended_storage.acknowledge(tx, reader, seen)
+                await ended_token_storage.acknowledge(tx, reader, seen)
 
     async def after(self, after: int, wait_s: float) -> EntriesPage:
         """Returns the entries after this sequence. If there are none, waits for new ones, unless too many readers wait
@@ -142,9 +142,9 @@ class EndedTokenList:
     async def refresh(self) -> None:
         """Loads new entries from the database, and wakes the waiting readers. Raises as Database.transaction() does."""
         async with self._database.transaction() as tx:
-            now, last, entries = await ended_storage.read_ended(tx, self._last)
+            now, last, entries = await ended_token_storage.read_ended(tx, self._last)
             if last < self._last:  # another database, as after a restore
-                now, last, entries = await ended_storage.read_ended(tx, 0)
+                now, last, entries = await ended_token_storage.read_ended(tx, 0)
                 self._entries = []
         if last != self._last:
             self._entries = [entry for entry in self._entries if entry.expire_time > now] + list(entries)
@@ -161,7 +161,7 @@ class EndedTokenList:
         changed = asyncio.Event()
         async with self._database.session() as session:
             session.add_termination_listener(lambda *_: changed.set())
-            await session.add_listener(ended_storage.CHANNEL, lambda *_: changed.set())
+            await session.add_listener(ended_token_storage.CHANNEL, lambda *_: changed.set())
             while not session.is_closed():
                 changed.clear()
                 await self.refresh()

@@ -18,7 +18,7 @@ from mesh.field_mask import apply_update
 from mesh.idempotency import RequestKey, forget, once
 from mesh.identity import ALGORITHM, ANONYMOUS, Caller
 from mesh.rpc import Call
-from services.identity import one_time_storage, storage
+from services.identity import one_time_token_storage, storage
 from services.identity.accounts import SOURCE, Accounts
 from services.identity.cipher import Cipher
 from services.identity.code_challenge import METHOD
@@ -106,7 +106,7 @@ class IdentityHandlers(IdentityServiceBase):
                 audit.record("registration", call, account=found[0].name, outcome="refused", reason="EMAIL_TAKEN")
             return _user_message(new.as_user(now.to_datetime()))
         await self._limit.remember(tx, user.uid, call)
-        token_id = await one_time_storage.insert_token(tx, user.uid, Purpose.CONFIRM_EMAIL, user.email)
+        token_id = await one_time_token_storage.insert_token(tx, user.uid, Purpose.CONFIRM_EMAIL, user.email)
         registered = UserRegistered(
             user=user.name, register_time=Timestamp.from_datetime(user.create_time), confirmation=str(token_id)
         )

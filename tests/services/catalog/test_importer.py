@@ -15,7 +15,7 @@ from mesh.database import Database
 from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.importer import IMPORTS_MAX, LINES_PER_TRANSACTION, REJECTED_LINES_MAX
-from services.catalog.lines import LINE_BYTES_MAX
+from services.catalog.line_splitter import LINE_BYTES_MAX
 from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving

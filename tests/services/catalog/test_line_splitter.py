@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalog.lines import LINE_BYTES_MAX, Line, LineSplitter
+from services.catalog.line_splitter import LINE_BYTES_MAX, Line, LineSplitter
 
 
 def lines_of(*pieces: bytes) -> list[Line]:

@@ -12,8 +12,8 @@ from mesh.database import Connection, Database
 from services.identity import (
     attempt_storage,
     code_storage,
-    ended_storage,
-    one_time_storage,
+    ended_token_storage,
+    one_time_token_storage,
     session_storage,
     storage,
 )
@@ -81,9 +81,9 @@ async def counted_attempts(tx: Connection) -> None:
 async def ended_tokens(tx: Connection) -> None:
     """Adds a token, extends it, and reads from there on."""
     now = datetime.now(UTC)
-    sequence = await ended_storage.insert_ended(tx, "token-7", now)
-    await ended_storage.insert_ended(tx, "token-7", now + timedelta(hours=1))
-    await ended_storage.read_ended(tx, sequence)
+    sequence = await ended_token_storage.insert_ended(tx, "token-7", now)
+    await ended_token_storage.insert_ended(tx, "token-7", now + timedelta(hours=1))
+    await ended_token_storage.read_ended(tx, sequence)
 
 
 READS: dict[str, Read] = {
@@ -108,11 +108,11 @@ READS: dict[str, Read] = {
     "insert_code": lambda tx: code_storage.insert_code(tx, CODE),
     "redeem_code": lambda tx: code_storage.redeem_code(tx, UUID(int=7)),
     "delete_codes": lambda tx: code_storage.delete_codes(tx, USER),
-    "insert_token": lambda tx: one_time_storage.insert_token(tx, USER, Purpose.CONFIRM_EMAIL, EMAIL),
-    "find_token": lambda tx: one_time_storage.find_token(tx, uuid4()),
-    "redeem_token": lambda tx: one_time_storage.redeem_token(tx, uuid4(), list(Purpose)),
-    "delete_tokens": lambda tx: one_time_storage.delete_tokens(tx, USER),
-    "time_since_last": lambda tx: one_time_storage.time_since_last(tx, USER, Purpose.CONFIRM_EMAIL),
+    "insert_token": lambda tx: one_time_token_storage.insert_token(tx, USER, Purpose.CONFIRM_EMAIL, EMAIL),
+    "find_token": lambda tx: one_time_token_storage.find_token(tx, uuid4()),
+    "redeem_token": lambda tx: one_time_token_storage.redeem_token(tx, uuid4(), list(Purpose)),
+    "delete_tokens": lambda tx: one_time_token_storage.delete_tokens(tx, USER),
+    "time_since_last": lambda tx: one_time_token_storage.time_since_last(tx, USER, Purpose.CONFIRM_EMAIL),
     "ended_tokens": ended_tokens,
 }
 

@@ -24,7 +24,7 @@ from mesh.database import Connection, Database
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.pagination import read_page
 from mesh.settings import DatabaseSettings
-from services.identity import code_storage, one_time_storage, session_storage, storage
+from services.identity import code_storage, one_time_token_storage, session_storage, storage
 from services.identity.code_storage import NewCode
 from services.identity.domain import Role
 from services.identity.one_time_tokens import Purpose
@@ -171,7 +171,7 @@ class AccountMachine(RuleBasedStateMachine):
         async def step(tx: Connection) -> None:
             await storage.lock_user(tx, account.uid)
             await storage.set_password(tx, account.uid, new)
-            await one_time_storage.delete_tokens(tx, account.uid)
+            await one_time_token_storage.delete_tokens(tx, account.uid)
             ending = [each for each in await session_storage.session_ids(tx, account.uid) if each not in kept]
             await session_storage.delete_sessions(tx, ending)
             await code_storage.delete_codes(tx, account.uid)
@@ -188,14 +188,14 @@ class AccountMachine(RuleBasedStateMachine):
         async def step(tx: Connection) -> UUID | None:
             if await storage.lock_if_present(tx, account.uid) is None:
                 return None
-            return await one_time_storage.insert_token(tx, account.uid, purpose, account.email)
+            return await one_time_token_storage.insert_token(tx, account.uid, purpose, account.email)
 
         added = self._do(step)
         assert (added is None) is account.is_deleted
         if added is None:
             return account, uuid4()
         same = [id_ for id_, each in account.tokens.items() if each is purpose]
-        for id_ in same[: len(same) + 1 - one_time_storage.TOKENS_PER_PURPOSE_MAX]:
+        for id_ in same[: len(same) + 1 - one_time_token_storage.TOKENS_PER_PURPOSE_MAX]:
             del account.tokens[id_]
         account.tokens[added] = purpose
         return account, added
@@ -204,7 +204,7 @@ class AccountMachine(RuleBasedStateMachine):
     def use_token(self, token: tuple[Account, UUID], purposes: set[Purpose]) -> None:
         """Uses a one-time token, which works once, and for its purpose."""
         account, id_ = token
-        redeemed = self._do(lambda tx: one_time_storage.redeem_token(tx, id_, purposes))
+        redeemed = self._do(lambda tx: one_time_token_storage.redeem_token(tx, id_, purposes))
         if account.tokens.get(id_) not in purposes:
             assert redeemed is None
             return

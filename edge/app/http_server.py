@@ -8,8 +8,8 @@ from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.draining import Drain, DrainingServer
 from edge.http.held_bytes import HeldBytes
-from edge.http.http1_protocol import protocol
-from edge.http.websocket_protocol import socket_protocol
+from edge.http.http1_protocol import http1_protocol_class
+from edge.http.websocket_protocol import websocket_protocol_class
 from edge.settings import EdgeSettings
 
 
@@ -23,14 +23,14 @@ def serve(app: Any, settings: EdgeSettings, bound: socket.socket) -> DrainingSer
         app,
         bound,
         drain,
-        http=protocol(
+        http=http1_protocol_class(
             limits,
             drain,
             HeldBytes(settings.held_bytes_max, settings.body_bytes_max),
             Connections(settings.connections_max),
         ),
         interface="asgi3",
-        ws=socket_protocol(settings.stall_s),
+        ws=websocket_protocol_class(settings.stall_s),
         ws_max_size=settings.body_bytes_max,
         ws_per_message_deflate=False,
         ws_ping_interval=settings.stream_heartbeat_s or None,

@@ -33,9 +33,9 @@ class HeldBytes:
         """Returns a budget without a limit."""
         return cls(sys.maxsize, 0)
 
-    def of(self, client: str) -> "Holding":
+    def of(self, client: str) -> "HeldByteCounter":
         """Returns a counter of the bytes of one request or connection from an address."""
-        return Holding(self, client_key(client))
+        return HeldByteCounter(self, client_key(client))
 
     def change(self, client: str, count: int) -> None:
         """Adds bytes, or frees them if `count` is negative. Raises Unavailable or ResourceExhausted without room."""
@@ -50,8 +50,8 @@ class HeldBytes:
             del self._by_client[client]
 
 
-class Holding:
-    """The bytes that one request or connection holds, freed at the end of the context."""
+class HeldByteCounter:
+    """A counter of the bytes that one request or connection holds. They are freed at the end of the context."""
 
     __slots__ = ("_budget", "_bytes", "_client")
 

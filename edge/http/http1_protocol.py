@@ -34,7 +34,7 @@ LINGER_S: Final = 2.0
 """The time that an idle connection stays open after the server has stopped."""
 
 
-class Http1(HttpToolsProtocol):
+class Http1Protocol(HttpToolsProtocol):
     """uvicorn's protocol within ConnectionLimits; protocol() makes one for each server."""
 
     limits: ClassVar[ConnectionLimits]
@@ -259,6 +259,8 @@ class Http1(HttpToolsProtocol):
         record.write()
 
 
-def protocol(limits: ConnectionLimits, drain: Drain, held: HeldBytes, slots: Connections) -> type[Http1]:
+def http1_protocol_class(
+    limits: ConnectionLimits, drain: Drain, held: HeldBytes, slots: Connections
+) -> type[Http1Protocol]:
     """Returns the protocol class of one server, with its limits and with the state that its connections share."""
-    return type("Http1", (Http1,), {"limits": limits, "drain": drain, "held": held, "slots": slots})
+    return type("Http1Protocol", (Http1Protocol,), {"limits": limits, "drain": drain, "held": held, "slots": slots})

@@ -34,7 +34,7 @@ class ReplyWriter:
         self._ended = False
 
     async def reply(self, reply: Reply) -> None:
-        """Sends a complete reply. Raises as Holding.add() before anything is sent if there is no room for its body."""
+        """Sends a complete reply. Raises as HeldByteCounter.add(), before anything is sent, if its body has no room."""
         body = reply.body
         coding = compression.negotiate(reply.status, reply.headers, self._request, len(body))
         if self._is_not_modified(reply.status, reply.headers):

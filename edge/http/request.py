@@ -7,7 +7,7 @@ from typing import Any, Final
 from edge.http.access_record import AccessRecord
 from edge.http.client_key import ADDRESS_LENGTH_MAX
 from edge.http.connection import Connection
-from edge.http.held_bytes import Holding
+from edge.http.held_bytes import HeldByteCounter
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -34,7 +34,7 @@ class Request:
     receive: Receive
     record: AccessRecord
     connection: Connection
-    held: Holding
+    held: HeldByteCounter
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> "Request":

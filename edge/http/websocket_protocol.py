@@ -20,8 +20,8 @@ FRAGMENTS_MAX: Final = 1024
 """The maximum number of fragments in a message. Empty fragments use memory that no limit on bytes covers."""
 
 
-class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's protocol; socket_protocol() makes one for each server."""
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """The protocol of one WebSocket, over uvicorn's. websocket_protocol_class() makes the class of each server."""
 
     stall_s: ClassVar[float]
 
@@ -115,6 +115,6 @@ class Socket(WebSocketsSansIOProtocol):
         return connection
 
 
-def socket_protocol(stall_s: float) -> type[Any]:
+def websocket_protocol_class(stall_s: float) -> type[Any]:
     """Returns the protocol class of a server that closes connections of clients that read nothing for `stall_s`."""
-    return type("Socket", (Socket,), {"stall_s": stall_s})
+    return type("WebSocketProtocol", (WebSocketProtocol,), {"stall_s": stall_s})

@@ -16,7 +16,7 @@ from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.draining import Drain
 from edge.http.held_bytes import HeldBytes
-from edge.http.http1_protocol import protocol
+from edge.http.http1_protocol import http1_protocol_class
 from edge.settings import EdgeSettings
 from tests.fuzz.contract import Service
 
@@ -64,7 +64,9 @@ class Wire:
         limits = ConnectionLimits(8192, 4096, settings.head_timeout_s, settings.stall_s)
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._note)
-        self._protocol = protocol(limits, Drain(0, 0, in_mesh=False), HeldBytes(1_000_000, 1_000_000), Connections(100))
+        self._protocol = http1_protocol_class(
+            limits, Drain(0, 0, in_mesh=False), HeldBytes(1_000_000, 1_000_000), Connections(100)
+        )
         self._config = uvicorn.Config(app, ws="none", interface="asgi3", lifespan="off", log_config=None)
         self._config.load()
         self._failures: list[str] = []

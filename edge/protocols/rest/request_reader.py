@@ -12,7 +12,7 @@ from edge.http import worker_thread
 from edge.http.body_stream import body_stream
 from edge.http.content_type import unsupported_media_type
 from edge.http.errors import HttpError
-from edge.http.held_bytes import Holding
+from edge.http.held_bytes import HeldByteCounter
 from edge.http.idle_timer import IdleTimer
 from edge.http.request import JSON, Request
 from edge.http.stream_limits import StreamLimits
@@ -132,7 +132,7 @@ class RequestMessages:
 
 
 async def _of_json(
-    splitter: Splitter, body: AsyncGenerator[bytes, None], messages: RequestMessages, held: Holding
+    splitter: Splitter, body: AsyncGenerator[bytes, None], messages: RequestMessages, held: HeldByteCounter
 ) -> AsyncGenerator[bytes, None]:
     is_empty = True
     async with contextlib.aclosing(body):

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from edge.http.errors import HttpError
-from edge.http.held_bytes import Holding
+from edge.http.held_bytes import HeldByteCounter
 from edge.http.whole_body import BodyLimits
 from mesh.errors import InvalidArgument, ResourceExhausted
 
@@ -26,7 +26,7 @@ def write_envelope(message: bytes, flags: int = 0) -> bytes:
 
 
 async def read_envelopes(
-    body: AsyncIterator[bytes], limits: BodyLimits, held: Holding
+    body: AsyncIterator[bytes], limits: BodyLimits, held: HeldByteCounter
 ) -> AsyncGenerator[tuple[int, bytes], None]:
     """Yields the flags and the content of each envelope in a body, as they arrive.
 
@@ -48,7 +48,7 @@ async def read_envelopes(
 
 
 async def _fill_envelope(
-    buffer: bytearray, body: AsyncIterator[bytes], limits: BodyLimits, held: Holding
+    buffer: bytearray, body: AsyncIterator[bytes], limits: BodyLimits, held: HeldByteCounter
 ) -> tuple[int, int]:
     """Reads the envelope at the start of the buffer. Returns its flags and the index of its end."""
     if await _fill(buffer, body, _HEAD.size, held):
@@ -60,7 +60,7 @@ async def _fill_envelope(
     raise InvalidArgument("The body ends inside a message.", reason="BODY_INCOMPLETE")
 
 
-async def _fill(buffer: bytearray, body: AsyncIterator[bytes], size_bytes: int, held: Holding) -> bool:
+async def _fill(buffer: bytearray, body: AsyncIterator[bytes], size_bytes: int, held: HeldByteCounter) -> bool:
     """Reads until the buffer holds this many bytes. Returns False if the body ends before."""
     while len(buffer) < size_bytes:
         piece = await anext(body, None)

@@ -6,8 +6,8 @@ from mesh.process import Process, run
 from mesh.server import serve
 from services.recommendations import consumers
 from services.recommendations.handlers import RecommendationsHandlers
-from services.recommendations.learning import Learning
 from services.recommendations.settings import RecommendationsSettings
+from services.recommendations.training_worker import TrainingWorker
 
 
 async def wire(process: Process, settings: RecommendationsSettings) -> None:
@@ -16,7 +16,7 @@ async def wire(process: Process, settings: RecommendationsSettings) -> None:
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
     await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
-    await process.enter(Learning(database))
+    await process.enter(TrainingWorker(database))
     await serve(process, settings, RecommendationsHandlers(database, settings.running_experiment))
 
 

@@ -15,7 +15,7 @@ from protobuf.wkt import Timestamp
 from mesh.database import Connection, Database
 from mesh.events import Event
 from services.recommendations import consumers
-from services.recommendations.learning import Learning
+from services.recommendations.training_worker import TrainingWorker
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SAW, OIL, BLADE, RAKE = (UUID(int=number) for number in range(1, 5))
@@ -26,7 +26,7 @@ class Shop:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.learning = Learning(database)
+        self.training = TrainingWorker(database)
 
     async def buy(
         self, *products: UUID, customer: str = "users/ada", time: datetime = NOW, order: UUID | None = None
@@ -58,7 +58,7 @@ class Shop:
 
     async def learn(self, now: datetime = NOW) -> None:
         """Learns until there is nothing more to learn."""
-        while await self.learning.learn(now):
+        while await self.training.learn(now):
             pass
 
     async def read(self, query: str) -> list[tuple[Any, ...]]:

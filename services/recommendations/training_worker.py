@@ -1,4 +1,4 @@
-"""The worker that learns from baskets, in stages."""
+"""The worker that trains the model from baskets, in stages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,17 +9,19 @@ from typing import Final
 from mesh.background import Worker
 from mesh.database import Connection, Database, try_lock_relation
 from services.recommendations import erasure_storage, exposure_storage
-from services.recommendations.preparation import prepare
+from services.recommendations.feature_preparation import prepare
 from services.recommendations.training import train
 
 PAUSE_S: Final = 1.0
 
 
-class Learning(Worker):
-    """The worker, which learns while its context lasts. One replica at a time does; if it dies, another goes on."""
+class TrainingWorker(Worker):
+    """The worker that trains the model while its context lasts. One replica works at a time; if it dies, another
+    continues.
+    """
 
     def __init__(self, database: Database) -> None:
-        super().__init__({"learning": self._step})
+        super().__init__({"training worker": self._step})
         self._database = database
 
     async def _step(self) -> None:
@@ -31,13 +33,13 @@ class Learning(Worker):
         or another replica is doing it.
         """
         stages = (partial(prepare, now=now), train, partial(_purge, now=now))
-        return any([await self._in_turn(stage) for stage in stages])
+        return any([await self._run_alone(stage) for stage in stages])
 
-    async def _in_turn(self, stage: Callable[[Connection], Awaitable[bool]]) -> bool:
+    async def _run_alone(self, stage: Callable[[Connection], Awaitable[bool]]) -> bool:
         async with self._database.transaction() as tx:
             return await try_lock_relation(tx, "stale_products") and await stage(tx)
 
 
 async def _purge(tx: Connection, now: datetime) -> bool:
-    """Deletes what is older than it is kept. Returns False if there was nothing."""
+    """Deletes rows that are past their retention. Returns False if there are none."""
     return bool(await exposure_storage.purge(tx, now) + await erasure_storage.purge(tx, now))

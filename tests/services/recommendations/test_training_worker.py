@@ -1,4 +1,4 @@
-"""The stages of learning on a real PostgreSQL."""
+"""The stages of training on a real PostgreSQL."""
 
 import asyncio
 from datetime import timedelta
@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mesh.database import Database, try_lock_relation
-from services.recommendations import basket_storage, model_storage, preparation, training
+from services.recommendations import basket_storage, feature_preparation, model_storage, training
 from services.recommendations.domain.basket import KEPT_FOR
 from services.recommendations.domain.ranking import Companion, Ranking, rank
-from services.recommendations.learning import Learning
+from services.recommendations.training_worker import TrainingWorker
 from tests.services.recommendations.shop import BLADE, NOW, OIL, RAKE, SAW, Shop
 
 LISTS = "SELECT product, ranking, position, other, score FROM neighbours ORDER BY 1, 2, 3"
@@ -25,7 +25,7 @@ COUNTS = "SELECT product, baskets FROM product_counts ORDER BY 1"
 @pytest.fixture
 def shop(database: Database, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A shop in which nothing was sold. It learns in small steps."""
-    monkeypatch.setattr(preparation, "BASKETS_PER_STEP", 3)
+    monkeypatch.setattr(feature_preparation, "BASKETS_PER_STEP", 3)
     monkeypatch.setattr(training, "PRODUCTS_PER_STEP", 2)
     return Shop(database)
 
@@ -81,7 +81,7 @@ async def test_incremental_training_is_training_from_nothing(shop: Shop, actions
                 withdrawn ^= {argument}
                 await shop.withdraw(argument, withdrawn=argument in withdrawn)
             case "learn":
-                await shop.learning.learn(NOW)
+                await shop.training.learn(NOW)
     await shop.learn()
     assert await shop.read(LISTS) == trained(list(orders.values()), withdrawn)
     assert await shop.read("SELECT product FROM withdrawn_products ORDER BY 1") == [
@@ -118,7 +118,7 @@ async def test_old_baskets_no_longer_count(shop: Shop) -> None:
 async def test_one_replica_learns_at_a_time(shop: Shop) -> None:
     """A second replica does nothing while the lock is held, and continues when it is free."""
     await shop.buy(SAW, OIL)
-    other = Learning(shop.database)
+    other = TrainingWorker(shop.database)
     async with shop.database.transaction() as tx:
         assert await try_lock_relation(tx, "stale_products")
         assert not await other.learn(NOW)
@@ -128,7 +128,7 @@ async def test_one_replica_learns_at_a_time(shop: Shop) -> None:
 
 async def test_two_replicas_count_each_basket_once(shop: Shop) -> None:
     """Both learn as fast as they can while orders arrive."""
-    async with Learning(shop.database), Learning(shop.database):
+    async with TrainingWorker(shop.database), TrainingWorker(shop.database):
         for pair in combinations((SAW, OIL, BLADE, RAKE), 2):
             await shop.buy(*pair)
     await shop.learn()  # completes the work that they had begun

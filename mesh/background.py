@@ -88,9 +88,8 @@ class WorkSignal:
 
 
 async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels tasks and waits until they have ended.
-
-    It cancels again what goes on: a client library may turn the cancellation of one of its calls into another error.
+    """Cancels tasks and waits until they have ended. A task that keeps running is cancelled again: a client library may
+    turn the cancellation of one of its calls into another error.
     """
     stopped = list(tasks)
     running = set(stopped)

@@ -25,7 +25,7 @@ VERSION: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-[0-9A-Za-z]+(\.[0
 
 
 class DistFailed(Exception):
-    """A failure to make the release. The text says why."""
+    """A failure to make the release. The text is the reason."""
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ class Exchange(ABC):
 
     @abstractmethod
     def read_head(self) -> None:
-        """Reads what the headers and the query say about the call. Raises MeshError."""
+        """Reads the settings of the call from the headers and the query. Raises MeshError."""
 
     def from_service(self, error: MeshError) -> MeshError:
         """Returns the error of a service in the form that the client gets."""

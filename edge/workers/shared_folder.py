@@ -28,7 +28,7 @@ def shared_folder() -> Iterator[Path]:
 
 
 def keep_metrics_of(worker: int) -> None:
-    """Keeps the metrics of this process in the folder, as those of the worker with this number. A process that replaces
-    a worker goes on counting where that ended.
+    """Keeps the metrics of this process in the folder, under the number of the worker. The successor of a worker
+    continues its counters.
     """
     values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]

@@ -104,7 +104,7 @@ class Call(Stream):
             self.connection.sender.send(self, data, ends=ends)
 
     def cancel(self) -> None:
-        """Ends the call, and tells the server."""
+        """Ends the call, and resets its stream."""
         self._stop(cancelled())
 
     def expire(self) -> None:

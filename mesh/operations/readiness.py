@@ -41,8 +41,8 @@ class Readiness:
         self._serving = False
 
     async def problems(self) -> dict[str, str]:
-        """Returns what is wrong, by the name of the component; empty if the process is ready. The messages of
-        unexpected errors are only logged.
+        """Returns the problems, by the name of the component; empty if the process is ready. The messages of unexpected
+        errors are only logged.
         """
         if not self._serving:
             return {"process": "is starting or stopping"}

@@ -173,7 +173,7 @@ async def payment_refunded(tx: Connection, event: Event[PaymentRefunded]) -> Non
 
 
 async def message_posted(tx: Connection, event: Event[MessagePosted]) -> None:
-    """Logs that a message was posted, not what it says."""
+    """Logs that a message was posted, without its text."""
     await _log(tx, event, event.data.sender, "posted a message")
 
 

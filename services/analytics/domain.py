@@ -193,7 +193,7 @@ class Period:
         return cls(interval, first, end_ceiling)
 
     def violations(self) -> Iterator[FieldViolation]:
-        """Yields what is wrong with the period of a query."""
+        """Yields the violations in the period of a query."""
         if self.start >= self.end:
             yield FieldViolation("end_time", "must be after start_time", "PERIOD_INVALID")
         elif self.count > self.interval.count_max:

@@ -1,4 +1,4 @@
-"""The deletion of what is older than it is kept."""
+"""The deletion of rows past their retention."""
 
 import asyncio
 from typing import Final

@@ -226,7 +226,7 @@ class Grants:
 
 
 def user_agent_of(call: Call) -> str:
-    """Returns what the application of a call calls itself, empty if it does not say."""
+    """Returns the user agent of a call, empty if the application sends none."""
     return call.metadata.get(USER_AGENT, "")[:USER_AGENT_LENGTH_MAX]
 
 

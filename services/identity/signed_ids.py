@@ -11,7 +11,7 @@ _ID_BYTES = _TAG_BYTES = 16
 
 
 class SignedIds:
-    """The secrets of one kind. Whoever reads the database can't derive them, and the same id gives the same secret."""
+    """The secrets of one kind. The same id gives the same secret. They can't be derived from the database alone."""
 
     def __init__(self, cipher: Cipher, kind: str) -> None:
         """`kind` is a purpose of Cipher.tag(), so that a secret of one kind is none of another."""

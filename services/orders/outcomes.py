@@ -11,9 +11,7 @@ from services.orders.domain import Order
 
 
 def after_reservation(order: Order, reservation: Reservation, now: datetime, *, missing: bool = False) -> Order:
-    """Returns the order after its reservation has become as it is. `missing` tells that an expired one could not be
-    made again.
-    """
+    """Returns the order after a change of its reservation. `missing` is true if an expired one could not be renewed."""
     match reservation.state:
         case Reservation.State.RESERVED:
             return order.reserve_stock(now)
@@ -39,5 +37,5 @@ def after_payment(order: Order, payment: Payment, now: datetime) -> Order:
 
 
 def after_refund(order: Order, payment: Payment, now: datetime) -> Order:
-    """Returns the order after as much of its payment was refunded as the payment tells."""
+    """Returns the order after the refund that the payment shows."""
     return order.refund_payment(payment.name, money_of(payment.refunded or Money()), now)

@@ -47,7 +47,7 @@ def price(requested: Sequence[RequestedLine], products: Mapping[str, Product]) -
 def _violation(
     field: str, line: RequestedLine, products: Mapping[str, Product], currency: str
 ) -> FieldViolation | None:
-    """Returns what is wrong with a line, None if nothing is. Descriptions are short because an error with a hundred of
+    """Returns the violation of a line, None if there is none. Descriptions are short because an error with a hundred of
     them must fit into the trailers of gRPC.
     """
     product = products.get(line.product)

@@ -63,8 +63,8 @@ async def review(tx: Connection, payment: Payment, reviewer: str, *, approve: bo
 
 
 async def refund(tx: Connection, payment: Payment, amount: Money | None, reason: str, now: datetime) -> None:
-    """Pays back an amount of a payment, which must be locked; all that is left if it is not given. Raises
-    FailedPrecondition, or InvalidArgument for an amount that is none.
+    """Pays back an amount of a payment, which must be locked, or the rest if no amount is given. Raises
+    FailedPrecondition, or InvalidArgument for an invalid amount.
     """
     amount = payment.check_refund(amount, await _promised(tx, payment))
     await storage.insert_refund(tx, storage.Refund(uuid4(), payment.uid, amount, reason), now)

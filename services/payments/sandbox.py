@@ -46,7 +46,7 @@ class Sandbox:
         self._report_after = report_after
 
     async def authorize(self, key: UUID, payment_method: str, amount: Money) -> Outcome:
-        """Authorises a charge, as its card says."""
+        """Authorises a charge, with the outcome that the card stands for."""
         if payment_method not in set(Card):
             return Outcome.UNKNOWN_METHOD
         card = Card(payment_method)

@@ -250,7 +250,7 @@ async def history(tx: Connection, customer: str, now: datetime) -> History:
 
 
 async def insert_refund(tx: Connection, refund: Refund, now: datetime) -> None:
-    """Records what is to be paid back. The payment must be locked, and updated afterwards."""
+    """Records a refund to be paid. The payment must be locked, and updated afterwards."""
     await tx.execute(
         "INSERT INTO refunds (uid, payment_uid, amount_hundredths, reason, create_time) VALUES ($1, $2, $3, $4, $5)",
         refund.uid,
@@ -262,7 +262,7 @@ async def insert_refund(tx: Connection, refund: Refund, now: datetime) -> None:
 
 
 async def open_refunds(tx: Connection, payment: Payment) -> list[Refund]:
-    """Returns what is still to be paid back of a payment, the oldest first."""
+    """Returns the refunds of a payment that are still to be paid, the oldest first."""
     rows = await tx.fetch(
         """
         SELECT uid, amount_hundredths, reason FROM refunds WHERE payment_uid = $1 AND done_time IS NULL

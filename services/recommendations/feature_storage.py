@@ -13,7 +13,7 @@ COMPANIONS_MAX: Final = 1000
 
 
 async def change(tx: Connection, features: Features) -> None:
-    """Adds a change to the features. What is in no basket any more is removed."""
+    """Adds a change to the features. Deletes products and pairs that are in no basket any more."""
     products = sorted(features.products)
     await tx.execute(
         """

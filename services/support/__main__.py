@@ -13,9 +13,7 @@ from services.support.settings import SupportSettings
 
 
 async def wire(process: Process, settings: SupportSettings) -> None:
-    """Starts the relay and the inbox of events, what wakes streams and shows who is present, and the gRPC server with
-    the handlers.
-    """
+    """Starts the relay and the inbox of events, the listener that wakes streams, presence, and the gRPC server."""
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))

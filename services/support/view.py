@@ -25,7 +25,7 @@ class View:
     def show(
         self, conversation: Conversation, participants: Sequence[Participant], messages: Sequence[ChatMessage]
     ) -> Iterator[ChatResponse]:
-        """Yields what is new: messages in their order, then participants, then the state."""
+        """Yields the new responses: messages in their order, then participants, then the state."""
         if self._state is None:
             yield self._show_state(conversation)
         for message in messages:

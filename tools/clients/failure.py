@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 class ClientsFailed(Exception):
-    """A failure to build a client. The text says why."""
+    """A failure to build a client. The text is the reason."""
 
 
 def run(*command: str | Path, folder: Path | None = None) -> None:

@@ -7,7 +7,7 @@ from services.notifications.domain.mailbox import mailbox
 
 
 class KeyedHash:
-    """Hashes with a secret key, so that what is stored about somebody who is gone identifies nobody."""
+    """Hashes with a secret key, so that stored data about an erased user identifies nobody."""
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()

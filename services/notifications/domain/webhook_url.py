@@ -7,7 +7,7 @@ from services.notifications.domain.reachable_addresses import Address, Reachable
 
 
 def url_problem(url: str, reachable: ReachableAddresses, *, http_allowed: bool) -> str:
-    """Returns what is wrong with a URL, "" if nothing is. A name is not resolved here; an address is looked at."""
+    """Returns the problem of a URL, "" if it has none. Names are not resolved here; addresses are checked."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -131,7 +131,7 @@ async def _drain(response: httpcore.Response) -> None:
 
 
 def _problem(error: Exception) -> str:
-    """Returns what is wrong, for the owner of the endpoint. The messages of the library name our own addresses."""
+    """Returns the problem, for the owner of the endpoint. The messages of the library contain our own addresses."""
     match error.__cause__ or error.__context__:
         case ssl.SSLCertVerificationError(verify_message=why):
             return f"the certificate is not valid: {why}"

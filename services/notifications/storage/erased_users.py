@@ -1,4 +1,4 @@
-"""The table of users who are gone, as keyed hashes: an event about one of them may still arrive."""
+"""The table of erased users, as keyed hashes: an event about one of them may still arrive."""
 
 from datetime import timedelta
 

@@ -46,7 +46,7 @@ async def insert(tx: Connection, message: Message) -> bool:
 
 
 async def delete_of(tx: Connection, customer: str) -> None:
-    """Deletes all messages about a customer's orders with their deliveries, whoever receives them."""
+    """Deletes all messages about a customer's orders with their deliveries, to all receivers."""
     await tx.execute("DELETE FROM webhook_messages WHERE customer = $1", customer)
 
 

@@ -133,7 +133,7 @@ def _overlaps(graph: AuthorizationGraph) -> Iterator[str]:
                 yield f"{pod.name}:{port} has two Servers"
 
 
-def test_the_mesh_allows_what_the_contracts_say() -> None:
+def test_the_mesh_allows_exactly_the_calls_of_the_contracts() -> None:
     """Method by caller: allowed if and only if the contract names it; probes, scrapes, operators and the public too."""
     assert disagreements(rendered("default")) == []
 

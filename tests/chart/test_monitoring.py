@@ -63,7 +63,7 @@ def test_an_expression_finds_series(text: str) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=[alert["alert"] for alert in ALERTS])
-def test_an_alert_says_what_to_do(alert: dict[str, dict[str, str]]) -> None:
+def test_an_alert_has_a_remedy(alert: dict[str, dict[str, str]]) -> None:
     """A sentence for the one who is called, of labels that it has; and a place in the operators' documentation."""
     operations = (CHART.parents[1] / "docs" / "operations.md").read_text()
     assert f"| {alert['alert']} |" in operations

@@ -87,7 +87,7 @@ CONNECTIONS = {
 
 
 @pytest.mark.parametrize(("value", "restarted"), CONNECTIONS.items(), ids=CONNECTIONS)
-def test_changed_connections_restart_whoever_has_them(value: str, restarted: set[str]) -> None:
+def test_changed_connections_restart_their_pods(value: str, restarted: set[str]) -> None:
     """A changed connection restarts the pods that use it, also a generated one; random passwords do not count."""
     before, after = (connections(template(*values).stdout) for values in ((), (f"--set={value}",)))
     assert {name for name in before if before[name] != after[name]} == restarted
@@ -281,7 +281,7 @@ def test_pods_are_restricted(render: tuple[Object, ...]) -> None:
 
 
 @each_render
-def test_containers_say_what_they_take(render: tuple[Object, ...]) -> None:
+def test_containers_declare_their_resources(render: tuple[Object, ...]) -> None:
     """Every container asks for CPU and memory and has a limit of memory; every one that serves has its probes."""
     for name, spec in pods(render):
         for container in [*spec["containers"], *spec.get("initContainers", ())]:
@@ -329,7 +329,7 @@ def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
 
 
 @each_render
-def test_ports_say_what_they_speak(render: tuple[Object, ...]) -> None:
+def test_ports_declare_their_protocol(render: tuple[Object, ...]) -> None:
     """Every port has a known appProtocol: an unknown one is opaque, and detecting a protocol can take ten seconds."""
     spoken = {"grpc": "kubernetes.io/h2c", "http": "http"}
     opaque = dict.fromkeys(("postgres", "nats", "amqp", "smtp"), "linkerd.io/opaque")

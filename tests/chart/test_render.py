@@ -45,7 +45,7 @@ def test_nothing_of_linkerd_is_left_without_it() -> None:
     assert "4143" not in text
 
 
-def test_the_notes_tell_the_next_commands() -> None:
+def test_the_notes_show_the_next_commands() -> None:
     """The notes show the commands that test the release, reach it, and sign in."""
     done = helm("install", "shop", ".", "--dry-run=client", "--namespace=store", "--set=linkerd.enabled=false")
     assert done.returncode == 0, done.stderr

@@ -34,7 +34,7 @@ def test_a_method_is_routed_once_inbound(method: Method) -> None:
 
 
 @each_method
-def test_a_method_is_delivered_as_its_contract_says(method: Method) -> None:
+def test_a_method_is_routed_once_outbound(method: Method) -> None:
     """Each method has one outbound route with the contract's timeout; it retries only idempotent methods."""
     (route,) = routes_of(method, inbound=False)
     (parent,) = route.spec.parentRefs

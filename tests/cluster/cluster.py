@@ -254,8 +254,8 @@ except urllib.error.HTTPError as error:
 
 def stream(release: Release) -> Object:
     """Returns the broker's information about the stream; `state` counts the events of each subject."""
-    told: Object = json.loads(release.kubectl("exec", "deployment/shop-provisioner", "--", "python", "-c", STREAM))
-    return told
+    state: Object = json.loads(release.kubectl("exec", "deployment/shop-provisioner", "--", "python", "-c", STREAM))
+    return state
 
 
 STREAM = """

@@ -25,10 +25,10 @@ def test_the_provisioner(shop: Shop) -> None:
     """The provisioner is not root, has created the stream and the consumers of all services, and stops on SIGTERM."""
     user = shop.release.kubectl("exec", "deployment/shop-provisioner", "--", "id", "-u")
     assert user.strip() == "10001"
-    told = stream(shop.release)
+    state = stream(shop.release)
     packages = {event.rpartition(".")[0] for service in PARTICIPANTS for event in service.publishes}
-    assert told["config"]["subjects"] == sorted(f"{package}.*" for package in packages)
-    assert told["state"]["consumer_count"] == sum(bool(service.consumes) for service in PARTICIPANTS)
+    assert state["config"]["subjects"] == sorted(f"{package}.*" for package in packages)
+    assert state["state"]["consumer_count"] == sum(bool(service.consumes) for service in PARTICIPANTS)
     sign_up(shop, "grace@example.com")
     eventually(lambda: "grace@example.com" in mails(shop.release))
     pod = shop.release.pods("provisioner")[0]["metadata"]["name"]

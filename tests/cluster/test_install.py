@@ -43,7 +43,7 @@ def test_every_object_was_taken_as_it_is(release: Release) -> None:
 
 
 @pytest.mark.parametrize("check", ["health", "round-trip", "denied"])
-def test_helm_test_tells_the_truth(release: Release, check: str) -> None:
+def test_helm_test_fails_if_a_promise_is_broken(release: Release, check: str) -> None:
     """Each pod of `helm test` proves one promise. Calls are denied where Linkerd runs, and only there; without its
     policies nobody asks.
     """
@@ -109,8 +109,8 @@ def sign_in_in_vain(shop: Shop, forwarded: str) -> None:
 def clients_that_failed(shop: Shop) -> set[str]:
     """The clients of failed sign-ins, in identity's audit log."""
     lines = shop.release.kubectl("logs", "--selector=app.kubernetes.io/name=identity", "--tail=-1").splitlines()
-    told = [json.loads(line) for line in lines if '"audit"' in line]
-    found = {line["client"] for line in told if line["event"] == "sign_in" and line["outcome"] == "failed"}
+    records = [json.loads(line) for line in lines if '"audit"' in line]
+    found = {line["client"] for line in records if line["event"] == "sign_in" and line["outcome"] == "failed"}
     assert found
     return found
 
@@ -163,7 +163,7 @@ def objects(release: Release) -> dict[str, Object]:
     }
 
 
-def test_a_secret_that_is_missing_is_told_before_anything_is_made(release: Release) -> None:
+def test_a_missing_secret_is_reported_before_anything_is_created(release: Release) -> None:
     """A sentence at installation, not a pod that cannot start."""
     with pytest.raises(
         CommandFailed, match=r"services\.orders\.existingSecret: there is no Secret nowhere in the namespace"

@@ -161,8 +161,8 @@ def test_a_proxy_on_this_machine_names_the_client(compose: Compose) -> None:
             form = {"grant_type": "password", "username": "nobody@example.com", "password": "not the password"}
             assert client.post("/v1/oauth2/token", data=form, headers=headers).status_code == 400
     lines = compose.run("logs", "--no-log-prefix", "identity").splitlines()
-    told = [json.loads(line) for line in lines if '"audit"' in line]
-    assert [each["client"] for each in told if each["event"] == "sign_in"][-2:] == [gateway, forwarded]
+    records = [json.loads(line) for line in lines if '"audit"' in line]
+    assert [each["client"] for each in records if each["event"] == "sign_in"][-2:] == [gateway, forwarded]
 
 
 def test_without_its_secrets_nothing_starts() -> None:

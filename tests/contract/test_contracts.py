@@ -84,7 +84,7 @@ def test_everything_is_documented() -> None:
 
 
 @each_method
-def test_a_method_says_how_long_it_may_take(method: DescMethod) -> None:
+def test_a_method_has_a_timeout(method: DescMethod) -> None:
     """No call is without a limit that its contract names: a minute at most, a day if it streams."""
     timeout_s = policy_of(method).timeout_s
     assert timeout_s is not None
@@ -92,7 +92,7 @@ def test_a_method_says_how_long_it_may_take(method: DescMethod) -> None:
 
 
 @each_method
-def test_a_method_that_reads_says_so(method: DescMethod) -> None:
+def test_a_method_that_reads_is_declared_as_such(method: DescMethod) -> None:
     """GET methods have no side effects, so they may be retried; a POST that creates must not claim that."""
     options = method.proto.options
     assert options is not None
@@ -103,7 +103,7 @@ def test_a_method_that_reads_says_so(method: DescMethod) -> None:
 
 
 @each_method
-def test_access_is_said_once_and_can_be_granted(method: DescMethod) -> None:
+def test_access_is_declared_once_and_can_be_granted(method: DescMethod) -> None:
     """A public method wants no scopes, an internal one names its callers, and every caller is a workload."""
     policy = policy_of(method)
     assert not (policy.public and policy.scopes)

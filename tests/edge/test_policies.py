@@ -154,14 +154,14 @@ async def test_rejections_are_in_the_audit_log(guarded: Client, issuer: Issuer) 
         for each in (token, forged):
             await guarded.post(books, json={}, headers=request_id | {"authorization": f"Bearer {each}"})
         await guarded.post(books, json={}, headers=request_id)
-    told = [
+    records = [
         {name: line.get(name) for name in ("event", "account", "reason", "client", "request_id", "scope", "method")}
         for line in logs
         if line.get("logger") == "audit"
     ]
     common = {"event": "access_refused", "client": "127.0.0.1", "request_id": "request-1"}
     common["method"] = "/library.v1.Library/CreateBook"
-    assert told == [
+    assert records == [
         common | {"account": "users/eve", "reason": "SCOPE_MISSING", "scope": "books.write"},
         common | {"account": "", "reason": "TOKEN_INVALID", "scope": None},
     ]

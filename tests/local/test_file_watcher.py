@@ -18,7 +18,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_came_went_and_changed_is_told_once(root: Path) -> None:
+def test_each_change_is_returned_once(root: Path) -> None:
     """Each changed file is returned once, relative to the root, also in a new folder."""
     watcher = FileWatcher(root, ["mesh", "edge", "not-there"])
     assert watcher.changes() == set()

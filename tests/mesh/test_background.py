@@ -9,7 +9,7 @@ from mesh.background import Worker, WorkSignal, keep_running, stop, wait
 from mesh.errors import Unavailable
 
 
-async def test_work_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_work_continues_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that fails is repeated after a pause; a task that has ended is not repeated."""
     monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)
     ended, tries = asyncio.Event(), 0

@@ -64,7 +64,7 @@ def test_the_id_of_a_failed_call_leads_to_the_traceback(mesh: Mesh, staff: Clien
     assert trace_of(request) == trace_of(failure)
 
 
-def test_the_id_goes_on_to_the_services_that_a_service_calls(mesh: Mesh, staff: Client) -> None:
+def test_the_id_is_forwarded_to_called_services(mesh: Mesh, staff: Client) -> None:
     """If an order can't be priced, the id leads to the traceback of the catalog, which orders has called."""
     product = staff.create_product()
     request_id = f"order-{uuid.uuid4()}"

@@ -121,7 +121,7 @@ async def test_the_first_call_is_one_that_every_token_may_make(backend: Backend,
         assert "/v1/Audit" not in page
 
 
-async def test_it_says_how_to_get_a_token(backend: Backend, tmp_path: Path) -> None:
+async def test_it_explains_how_to_get_a_token(backend: Backend, tmp_path: Path) -> None:
     """It names the token endpoint of the contract, or that of the setting, which the scripts of /docs may call."""
     contract = read(compile_image(LIBRARY + TOKENS, tmp_path))
     jwks = "http://localhost:1/jwks.json"

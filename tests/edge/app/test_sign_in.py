@@ -147,7 +147,7 @@ def test_an_error_is_shown_by_the_page_that_asked(search: str, error: str) -> No
 @pytest.mark.parametrize(
     "opener", ["null", "{}", '{get swaggerUIRedirectOauth2() { throw new Error("another site"); }}']
 )
-def test_without_a_page_that_asked_it_says_so(opener: str) -> None:
+def test_a_redirect_without_a_waiting_page_is_explained(opener: str) -> None:
     """The URL was opened by hand, or /docs was left meanwhile."""
     done = answer("?code=c&state=mine", opener)
     assert done["text"] == "No page waits for this sign-in. Choose Authorize there again."

@@ -30,7 +30,7 @@ def test_a_flood_of_methods_leaves_entries_to_another(methods: int, each: int) -
     assert own_entries(allowances, "another", 2000, 0.0, 1.0) >= (1000 - methods * each) // 2 - shared
 
 
-def test_the_table_is_bounded_whatever_the_contract() -> None:
+def test_the_table_is_bounded_for_every_contract() -> None:
     """A thousand methods have no more entries together than one could have, beside one for each."""
     allowances = Allowances(1000)
     own = sum(own_entries(allowances, str(method), 50, 0.0, 1.0) for method in range(1000))
@@ -47,7 +47,7 @@ def test_a_caller_with_an_entry_keeps_it() -> None:
     assert allowances.full_at(first, 1.0) == 9.0
 
 
-def test_full_allowances_make_room_whoever_calls() -> None:
+def test_full_allowances_make_room_for_other_methods() -> None:
     """The entries of a method that is no longer called are removed by the callers of another, a few at each call."""
     allowances = Allowances(1000)
     old = own_entries(allowances, "old", 1000, 0.0, 1.0)

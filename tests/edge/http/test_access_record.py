@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 GRPC_WEB = {"content-type": "application/grpc-web+proto"}
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+def access_records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
     """Returns the new entries of the access log."""
     lines = [line for line in capsys.readouterr().out.splitlines() if " request " in line]
     return [{name: value.strip("'") for name, value in re.findall(r"(\w+)=('[^']*'|\S*)", line)} for line in lines]
@@ -58,7 +58,7 @@ async def test_a_call_is_logged(
 
     backend.answer = answer
     response = await client.request(method, url, **options)
-    (line,) = told(capsys)
+    (line,) = access_records(capsys)
     route, rpc, status, code, request_bytes, response_bytes = expected
     assert (line["method"], line["route"], line["rpc"]) == (method, route, rpc)
     assert (line["status"], line["code"]) == (status, code)
@@ -73,14 +73,14 @@ async def test_the_caller_is_logged(guarded: Client, issuer: Issuer, capsys: pyt
     subjects = []
     for token in (issuer.token("users/ada", "books.write"), issuer.token("users/ada", "other"), "x"):
         await guarded.post("/v1/shelves/a/books", json={}, headers={"authorization": f"Bearer {token}"})
-        subjects += [(line["status"], line["caller"]) for line in told(capsys)]
+        subjects += [(line["status"], line["caller"]) for line in access_records(capsys)]
     assert subjects == [("201", "users/ada"), ("403", "users/ada"), ("401", "")]
 
 
 async def test_a_malformed_request_is_logged(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     """A malformed request is logged with the status of its rejection."""
     await answer_to(client, b"nonsense\r\n\r\n")
-    (line,) = told(capsys)
+    (line,) = access_records(capsys)
     assert (line["rpc"], line["status"], line["code"]) == ("none", "400", "INVALID_ARGUMENT")
 
 

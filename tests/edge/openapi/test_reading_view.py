@@ -35,8 +35,15 @@ def test_an_operation_has_one_response_for_all_errors(shown: dict[str, Any]) -> 
     assert list(create["responses"]) == ["201", "default"]
     assert create["responses"]["default"] == {"description": "An error: 400, 401, 403, 404, 409, 503, 504 or another."}
     assert [each["name"] for each in create["parameters"]] == ["requestId"]
-    for told in ("`Idempotency-Key`", "`If-None-Match`", "304", "`RateLimit`", '"status": "NOT_FOUND"', "| `409` |"):
-        assert told in shown["info"]["description"], told
+    for statement in (
+        "`Idempotency-Key`",
+        "`If-None-Match`",
+        "304",
+        "`RateLimit`",
+        '"status": "NOT_FOUND"',
+        "| `409` |",
+    ):
+        assert statement in shown["info"]["description"], statement
 
 
 def test_a_read_has_no_headers_of_its_own(shown: dict[str, Any]) -> None:

@@ -147,7 +147,7 @@ def received(backend: Backend, type_name: str = THING) -> dict[str, Any]:
         ("request_id", {"other": "1"}),
     ],
 )
-async def test_a_json_name_is_a_name_whatever_it_holds(
+async def test_a_json_name_may_hold_any_characters(
     names: Client, names_backend: Backend, key: str, field: dict[str, Any]
 ) -> None:
     """JSON names of any characters work in queries and forms, and take precedence over proto names."""

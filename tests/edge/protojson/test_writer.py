@@ -139,7 +139,7 @@ message Mask { google.protobuf.FieldMask mask = 1; }
         ("text/event-stream", 'data: {"mask":"*"}\n\ndata: {"mask":"a_1"}\n\nevent: end\ndata: {}\n\n'),
     ],
 )
-async def test_a_stream_goes_on(tmp_path: Path, accept: str, text: str) -> None:
+async def test_a_stream_continues(tmp_path: Path, accept: str, text: str) -> None:
     """A message without a ProtoJSON form does not end its stream."""
     contract = read(compile_image(MASKS, tmp_path))
     path = "/masks.v1.Masks/Watch"

@@ -47,7 +47,7 @@ def test_a_hung_worker_is_replaced() -> None:
     """A worker whose event loop hangs is killed and replaced; its successor stops the test."""
     ended = supervise(
         "if again:",
-        "    print('replaced', flush=True)",  # before the parent is told to stop, which ends this process
+        "    print('replaced', flush=True)",  # before the parent is stopped, which ends this process
         "    os.kill(parent, signal.SIGTERM)",
         "    time.sleep(60)",
         "asyncio.run(beat_once(beats, worker))",

@@ -18,7 +18,7 @@ def read(folder: Path, text: str, name: str = "reviews") -> DeclarationFile:
     return DeclarationFile(folder, name)
 
 
-def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
+def test_every_key_is_read(tmp_path: Path) -> None:
     """Each key has its meaning, and variables become the text that a process gets."""
     text = (
         "database = true\nmail = true\nsms = true\ninternet = true\nissues_tokens = true\n"

@@ -207,11 +207,11 @@ async def test_a_deadline_that_passes_has_one_name(code: grpc.StatusCode, monkey
 
 async def test_a_stream_ends_when_its_caller_waits_no_longer() -> None:
     """The stream ends with DEADLINE_EXCEEDED; the service gets the contract's timeout and is cancelled."""
-    told: list[float] = []
+    timeouts_s: list[float] = []
     ended = asyncio.Event()
 
     async def serve(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        told.append(context.time_remaining())
+        timeouts_s.append(context.time_remaining())
         try:
             yield b"first"
             await asyncio.Event().wait()
@@ -228,4 +228,4 @@ async def test_a_stream_ends_when_its_caller_waits_no_longer() -> None:
             with pytest.raises(DeadlineExceeded):
                 await anext(stream)
         await ended.wait()
-        assert told[0] > 0.5
+        assert timeouts_s[0] > 0.5

@@ -30,15 +30,15 @@ async def _note(tx: Connection, event: Event[Any]) -> None:
 async def _publish_all(database: Database) -> None:
     """Publishes every event, and repeats each until its transaction has been acknowledged."""
     for number in range(EVENTS):
-        told = False
-        while not told:
+        published = False
+        while not published:
             with suppress(MeshError):
                 async with database.transaction() as tx:
                     aggregate = f"notes/{number % AGGREGATES}"
-                    new = "INSERT INTO told VALUES ($1) ON CONFLICT DO NOTHING RETURNING number"
+                    new = "INSERT INTO published VALUES ($1) ON CONFLICT DO NOTHING RETURNING number"
                     if await tx.fetchval(new, number) is not None:
                         await publish(tx, Note(text=f"{number:03}"), source="test", aggregate=aggregate)
-                told = True
+                published = True
             await asyncio.sleep(0.01)
 
 
@@ -76,7 +76,7 @@ async def test_every_event_takes_effect_once_and_in_order_despite_kills(
                 await tx.execute(
                     "CREATE TABLE notes (n bigint GENERATED ALWAYS AS IDENTITY, aggregate text, text text)"
                 )
-                await tx.execute("CREATE TABLE told (number int PRIMARY KEY)")
+                await tx.execute("CREATE TABLE published (number int PRIMARY KEY)")
             await asyncio.gather(_publish_all(database), _kill_in_turn([own_server, postgres, postgres, own_server]))
 
             async def all_noted() -> bool:

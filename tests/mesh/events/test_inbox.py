@@ -492,18 +492,18 @@ async def test_a_stopping_inbox_finishes_what_it_began(
 
 
 @pytest.mark.usefixtures("relay")
-async def test_the_trace_goes_on(database: Database, broker: Broker, publish_notes: PublishNotes) -> None:
+async def test_a_handler_continues_the_trace(database: Database, broker: Broker, publish_notes: PublishNotes) -> None:
     """A handler runs in the trace of the call that published the event."""
-    told = f"00-{0xABC:032x}-{0xDEF:016x}-01"
+    traceparent = f"00-{0xABC:032x}-{0xDEF:016x}-01"
     seen: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
     async def look(_: Connection, __: Event[Any]) -> None:
         seen.set_result(tracing.inject().get("traceparent"))
 
-    with tracing.span("a call", "SERVER", {"traceparent": told}):
+    with tracing.span("a call", "SERVER", {"traceparent": traceparent}):
         await publish_notes("notes/1", "a")
     async with inbox(database, broker, {Note: look}), asyncio.timeout(30):
-        assert await seen == told
+        assert await seen == traceparent
 
 
 @pytest.mark.usefixtures("relay")
@@ -529,7 +529,7 @@ async def test_outcomes_are_counted(
     assert {outcome: count(outcome) - before[outcome] for outcome in before} == {"done": 0, "failed": 2, "dead": 1}
 
 
-async def test_two_workers_that_fail_before_the_first_says_so_count_once(database: Database) -> None:
+async def test_a_concurrent_failure_of_two_workers_counts_once(database: Database) -> None:
     """A failure counts once if two workers took the event before either recorded it."""
     envelope = Envelope("1", TYPE, "test", "notes/1", datetime.now(UTC), b"", None)
     async with database.transaction() as tx:

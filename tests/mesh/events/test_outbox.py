@@ -11,7 +11,7 @@ from mesh.telemetry import tracing
 from tests.mesh.messages import Note
 
 
-async def _told(database: Database) -> list[tuple[str, str]]:
+async def _published(database: Database) -> list[tuple[str, str]]:
     async with database.transaction() as tx:
         rows = await tx.fetch("SELECT aggregate, payload FROM mesh.outbox ORDER BY id")
     return [(row["aggregate"], Note.from_binary(row["payload"]).text) for row in rows]
@@ -29,7 +29,7 @@ async def test_an_event_is_published_with_its_transaction_or_not_at_all(database
         await fail()
     async with database.transaction() as tx:
         await publish(tx, Note(text="told"), source="test", aggregate="a")
-    assert await _told(database) == [("a", "told")]
+    assert await _published(database) == [("a", "told")]
 
 
 async def test_transactions_of_one_aggregate_take_turns(database: Database) -> None:
@@ -48,17 +48,17 @@ async def test_transactions_of_one_aggregate_take_turns(database: Database) -> N
         await publish_note("b", "other")
         assert done == ["other"]
     await second
-    assert [text for aggregate, text in await _told(database) if aggregate == "a"] == ["first", "second"]
+    assert [text for aggregate, text in await _published(database) if aggregate == "a"] == ["first", "second"]
 
 
 async def test_an_event_carries_the_trace(database: Database) -> None:
     """The event has the trace of the call that publishes it, as a W3C traceparent."""
-    told = f"00-{0xABC:032x}-{0xDEF:016x}-01"
-    with tracing.span("a call", "SERVER", {"traceparent": told}):
+    parent = f"00-{0xABC:032x}-{0xDEF:016x}-01"
+    with tracing.span("a call", "SERVER", {"traceparent": parent}):
         async with database.transaction() as tx:
             await publish(tx, Note(), source="test", aggregate="a")
             traceparent = await tx.fetchval("SELECT traceparent FROM mesh.outbox")
-    assert traceparent == told
+    assert traceparent == parent
 
 
 @pytest.mark.parametrize("aggregate", ["", "ä", "a\nce-id: forged", "a" * 257])

@@ -106,16 +106,16 @@ SETTINGS_FIRST: Final = frames.settings({})
 )
 async def test_a_wrong_start_ends_the_connection(sent: bytes, code: ErrorCode) -> None:
     """A server with a wrong start gets the error code, and counts as unreachable."""
-    told: list[int] = []
+    received: list[int] = []
 
     async def serve(peer: Peer) -> None:
         await peer.read_preface()
         peer.send(sent)
-        told.append(await peer.error_code())
+        received.append(await peer.error_code())
 
     async with scripted(serve) as address:
         assert (await failed(address, timeout_s=0.4)).code is Code.UNAVAILABLE
-    assert told[0] == code  # a later attempt may be given up
+    assert received[0] == code  # a later attempt may be given up
 
 
 @pytest.mark.parametrize(
@@ -156,13 +156,13 @@ async def test_a_wrong_start_ends_the_connection(sent: bytes, code: ErrorCode) -
 )
 async def test_a_connection_error_ends_the_connection_only(sent: bytes, code: ErrorCode) -> None:
     """The server gets the error code, its call fails as unavailable, and the next connection works."""
-    told: list[int] = []
+    received: list[int] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
         await peer.request()
         peer.send(sent)
-        told.append(await peer.error_code())
+        received.append(await peer.error_code())
         await peer.wait_closed()
 
     async with scripted(serve, serve_well) as address, transport_to(address) as transport:
@@ -170,7 +170,7 @@ async def test_a_connection_error_ends_the_connection_only(sent: bytes, code: Er
             await call(transport)
         assert (caught.value.code, caught.value.is_sent) == (Code.UNAVAILABLE, False)
         assert (await call(transport)).message == b"answer"
-    assert told == [code]
+    assert received == [code]
 
 
 @pytest.mark.parametrize(
@@ -202,12 +202,12 @@ async def test_a_connection_error_ends_the_connection_only(sent: bytes, code: Er
 )
 async def test_a_stream_error_ends_its_stream_only(sent: bytes, code: ErrorCode) -> None:
     """The stream is reset with the error code, its call fails, and the connection carries the next call."""
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
         peer.send(b"" if await peer.request() != 1 else sent)
-        told.append(await peer.reset_code())
+        received.append(await peer.reset_code())
         peer.answer(await peer.request())
 
     async with scripted(serve) as address, transport_to(address) as transport:
@@ -215,7 +215,7 @@ async def test_a_stream_error_ends_its_stream_only(sent: bytes, code: ErrorCode)
             await call(transport)
         assert (caught.value.code, caught.value.is_sent) == (Code.INTERNAL, False)
         assert (await call(transport)).message == b"answer"
-    assert told == [(1, code)]
+    assert received == [(1, code)]
 
 
 @pytest.mark.parametrize(
@@ -251,16 +251,16 @@ async def test_frames_that_change_nothing(sent: bytes) -> None:
 
 async def test_a_header_block_of_a_call_that_has_ended() -> None:
     """A block that a call does not live to see is dropped: its error stays, and its stream is reset once (5.1)."""
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
     handled = asyncio.Event()
 
     async def serve(peer: Peer) -> None:
         await peer.start()
         _, _, stream, _ = await peer.next(frames.HEADERS)
         peer.send(head(stream, [*HEAD, *OK], frames.END_STREAM))
-        told.append(await peer.reset_code())
+        received.append(await peer.reset_code())
         peer.send(frames.frame(frames.CONTINUATION, frames.END_HEADERS, 1), frames.frame(frames.PING, 0, 0, bytes(8)))
-        told.append((await peer.next(frames.RST_STREAM, frames.PING))[:2])
+        received.append((await peer.next(frames.RST_STREAM, frames.PING))[:2])
         handled.set()
         peer.answer(await peer.request())
 
@@ -270,7 +270,7 @@ async def test_a_header_block_of_a_call_that_has_ended() -> None:
         assert caught.value.code is Code.DEADLINE_EXCEEDED
         await handled.wait()
         assert (await call(transport)).message == b"answer"
-    assert told == [(1, ErrorCode.CANCEL), (frames.PING, frames.ACK)]
+    assert received == [(1, ErrorCode.CANCEL), (frames.PING, frames.ACK)]
 
 
 async def unfinished(transport: Http2Transport) -> None:
@@ -411,13 +411,13 @@ async def test_a_server_gets_window_for_what_arrived() -> None:
 
 async def test_more_data_than_the_window_is_a_stream_error() -> None:
     """A server that ignores the window of a stream has it reset (6.9.1)."""
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
         await peer.request()
         peer.send(head(1), *[data(1, prefixed(bytes(16_000)))] * 5)
-        told.append(await peer.reset_code())
+        received.append(await peer.reset_code())
 
     async with (
         scripted(serve) as address,
@@ -426,7 +426,7 @@ async def test_more_data_than_the_window_is_a_stream_error() -> None:
     ):
         await stream.finish_sending()
         assert await stream.code() is Code.INTERNAL
-    assert told == [(1, ErrorCode.FLOW_CONTROL_ERROR)]
+    assert received == [(1, ErrorCode.FLOW_CONTROL_ERROR)]
 
 
 @pytest.mark.parametrize(
@@ -492,13 +492,13 @@ async def test_a_response_of_trailers_only() -> None:
 async def test_a_cancelled_call_is_reset() -> None:
     """Cancelling sends RST_STREAM with CANCEL, and what still arrives of the stream is ignored (5.1)."""
     begun = asyncio.Event()
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
         await peer.request()
         begun.set()
-        told.append(await peer.reset_code())
+        received.append(await peer.reset_code())
         peer.answer(1)
         peer.send(frames.rst_stream(1, 8), frames.window_update(1, 1))
         peer.answer(await peer.request(), b"next")
@@ -510,20 +510,20 @@ async def test_a_cancelled_call_is_reset() -> None:
         with pytest.raises(asyncio.CancelledError):
             await calling
         assert (await call(transport)).message == b"next"
-    assert told == [(1, ErrorCode.CANCEL)]
+    assert received == [(1, ErrorCode.CANCEL)]
 
 
 async def test_a_deadline_resets_the_call() -> None:
     """A call whose deadline passes fails by our own timer, and is cancelled."""
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
-        told.append(await peer.reset_code())
+        received.append(await peer.reset_code())
 
     async with scripted(serve) as address:
         assert (await failed(address, timeout_s=0.1)).code is Code.DEADLINE_EXCEEDED
-    assert told == [(1, ErrorCode.CANCEL)]
+    assert received == [(1, ErrorCode.CANCEL)]
 
 
 async def test_deadlines_that_pass_harm_no_later_call() -> None:
@@ -565,18 +565,18 @@ async def test_deadlines_that_pass_harm_no_later_call() -> None:
 
 async def test_an_early_end_stops_the_request() -> None:
     """A server may answer before the request has been sent: the rest is not sent, and the stream is reset (8.1)."""
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start({4: 10})
         await peer.next(frames.DATA)
         peer.answer(1)
-        told.append(await peer.reset_code())
+        received.append(await peer.reset_code())
         await peer.wait_closed()
 
     async with scripted(serve) as address, transport_to(address) as transport:
         assert (await call(transport, bytes(1000))).message == b"answer"
-    assert told == [(1, ErrorCode.NO_ERROR)]
+    assert received == [(1, ErrorCode.NO_ERROR)]
 
 
 @pytest.mark.parametrize("messages", [[], [b"a", b"b"]])

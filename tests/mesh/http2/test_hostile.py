@@ -59,12 +59,12 @@ MANY = 20_000
 )
 async def test_a_flood_ends_the_connection(flood: Callable[[int], bytes]) -> None:
     """Empty frames are limited: the server gets ENHANCE_YOUR_CALM, and the next connection is served."""
-    told: list[int] = []
+    received: list[int] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
         peer.send(flood(await peer.request()))
-        told.append(await peer.error_code())
+        received.append(await peer.error_code())
         await peer.wait_closed()
 
     async with scripted(serve, serve_well) as address, transport_to(address) as transport:
@@ -72,10 +72,10 @@ async def test_a_flood_ends_the_connection(flood: Callable[[int], bytes]) -> Non
             await call(transport)
         assert caught.value.code in (Code.UNAVAILABLE, Code.CANCELLED)
         await asyncio.sleep(0)
-        while not told:
+        while not received:
             await asyncio.sleep(0.01)
         assert (await call(transport)).message == b"answer"
-    assert told == [ErrorCode.ENHANCE_YOUR_CALM]
+    assert received == [ErrorCode.ENHANCE_YOUR_CALM]
 
 
 async def test_honest_frames_are_no_flood() -> None:
@@ -349,21 +349,21 @@ async def test_late_data_are_no_flood() -> None:
 @pytest.mark.parametrize("used", [b"", data(1, prefixed(b"")) * 14_000], ids=["within", "beyond"])
 async def test_late_data_have_a_limit(used: bytes) -> None:
     """A server that keeps sending data of a reset call has its connection closed, within its window or beyond it."""
-    told: list[int] = []
+    received: list[int] = []
 
     async def serve(peer: Peer) -> None:
         await peer.start()
         peer.send(head(await peer.request()), used)
         await peer.reset_code()
         peer.send(data(1, b"x") * MANY)
-        told.append(await peer.error_code())
+        received.append(await peer.error_code())
 
     async with scripted(serve, serve_well) as address, transport_to(address) as transport:
         deadline = time.monotonic() + 0.2
         async with transport.stream(PATH, connect_by=deadline, deadline=deadline, metadata=()) as stream:
             await stream.finish_sending()
             await stream.code()
-        while not told:
+        while not received:
             await asyncio.sleep(0.01)
         assert (await call(transport)).message == b"answer"
-    assert told == [ErrorCode.ENHANCE_YOUR_CALM]
+    assert received == [ErrorCode.ENHANCE_YOUR_CALM]

@@ -170,7 +170,7 @@ def test_a_database_that_starts_late_is_waited_for(
     assert migrate(database_url, [folder])
 
 
-def test_a_database_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_a_silent_database_is_given_up(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """A connection that is taken and never answered does not hold up the start."""
     monkeypatch.setattr("mesh.migrations.migrator.CONNECT_ATTEMPTS", 1)
     monkeypatch.setattr("mesh.migrations.migrator.CONNECT_TIMEOUT_S", 2)

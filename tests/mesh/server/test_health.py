@@ -72,12 +72,12 @@ async def test_watchers_are_notified_of_each_change_and_of_the_end(
         server.readiness.add(part)
         health: Any = health_pb2_grpc.HealthStub(channel)
         watching = health.Watch(health_pb2.HealthCheckRequest())
-        told = []
+        statuses = []
         for part.broken in (True, False):
-            told.append((await watching.read()).status)
+            statuses.append((await watching.read()).status)
         stopping = asyncio.create_task(stack.__aexit__(None, None, None))
-        told.append((await watching.read()).status)
+        statuses.append((await watching.read()).status)
         assert await watching.read() is grpc.aio.EOF
         await stopping
     status = health_pb2.HealthCheckResponse
-    assert told == [status.NOT_SERVING, status.SERVING, status.NOT_SERVING]
+    assert statuses == [status.NOT_SERVING, status.SERVING, status.NOT_SERVING]

@@ -107,6 +107,6 @@ class Store:
         async with self.database.transaction() as tx:
             rows = await tx.fetch("SELECT type, source, aggregate, payload FROM mesh.outbox ORDER BY id")
         products = [ProductChanged.from_binary(row["payload"]).product for row in rows]
-        told = [(row["type"], row["source"], row["aggregate"]) for row in rows]
-        assert told == [(ProductChanged.desc().type_name, "catalog", each.name) for each in products if each]
+        published = [(row["type"], row["source"], row["aggregate"]) for row in rows]
+        assert published == [(ProductChanged.desc().type_name, "catalog", each.name) for each in products if each]
         return [each for each in products if each]

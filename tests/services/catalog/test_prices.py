@@ -128,7 +128,7 @@ async def test_prices_do_not_overlap(shop: Shop) -> None:
         assert (await shop.prices.list_prices(request)).prices == [first]
 
 
-async def test_a_price_in_force_ends_when_staff_says_so(shop: Shop) -> None:
+async def test_a_price_in_force_ends_when_staff_ends_it(shop: Shop) -> None:
     """A price without a start time begins at once; it can't be deleted, but ends at the time that staff set."""
     product = await shop.store.create(wanted("Saw", 2000))
     price = await shop.schedule(product, 1500)

@@ -179,8 +179,8 @@ async def test_the_audit_log_has_guesses_without_passwords(identity: Identity) -
         token = await sign_in(identity, user.email, address=ADA)
         await outcomes(identity, user.email, 6, lambda _: EVE)
     lines = [line for line in logs if line.get("logger") == "audit"]
-    told = [(line["event"], line.get("outcome", ""), line["account"], line["client"]) for line in lines]
-    assert told == [
+    records = [(line["event"], line.get("outcome", ""), line["account"], line["client"]) for line in lines]
+    assert records == [
         ("sign_in", "succeeded", user.name, ADA),
         *[("sign_in", "failed", user.name, EVE)] * 5,
         ("lockout", "", user.name, EVE),

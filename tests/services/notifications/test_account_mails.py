@@ -88,10 +88,10 @@ class Shop:
         await self.stack.enter_async_context(inbox)
 
     async def start_identity(self) -> None:
-        """The identity service answers from now on."""
+        """Starts the identity service."""
         await self.stack.enter_async_context(serving(self.issuer, self.identity.service, port=self.identity_port))
 
-    async def tell(self, event: AccountEvent) -> Envelope:
+    async def publish_event(self, event: AccountEvent) -> Envelope:
         """Publishes an event of identity as its relay does."""
         envelope = enveloped(event.desc().type_name, event.user, event.to_binary())
         await self.publish(envelope)
@@ -176,7 +176,7 @@ async def test_a_new_user_gets_a_welcome_mail(shop: Shop) -> None:
     """The mail goes to the address that identity gives to this workload, and is remembered."""
     await shop.start_identity()
     await shop.consume()
-    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until(("users/ada", "done"))
     [message] = shop.mail.messages
     assert (message["To"], message["Subject"]) == ("ada@example.com", "Welcome to Meshwright")
@@ -225,7 +225,7 @@ async def test_a_mail_about_an_account_has_the_link(
     token = shop.identity.add_token("new@example.com", LINK)
     await shop.start_identity()
     await shop.consume()
-    await shop.tell(event(token))
+    await shop.publish_event(event(token))
     await shop.until(("users/ada", "done"))
     sent = [(each["To"], each["Subject"], LINK in each.get_content()) for each in shop.mail.messages]
     assert sent == mails
@@ -240,7 +240,7 @@ async def test_a_link_that_was_used_is_not_mailed(shop: Shop, kind: str) -> None
     """A token that identity no longer knows is not mailed, which is not a failure."""
     await shop.start_identity()
     await shop.consume(IMPATIENT)
-    await shop.tell(ACCOUNT_MAILS[kind][0](str(uuid4())))
+    await shop.publish_event(ACCOUNT_MAILS[kind][0](str(uuid4())))
     await shop.until(("users/ada", "done"))
     assert (shop.mail.messages, await shop.sent()) == ([], [])
 
@@ -249,7 +249,7 @@ async def test_a_welcome_needs_no_link(shop: Shop) -> None:
     """Whoever has confirmed the address before the mail was sent is welcome as well."""
     await shop.start_identity()
     await shop.consume()
-    await shop.tell(UserRegistered(user="users/ada", confirmation=str(uuid4())))
+    await shop.publish_event(UserRegistered(user="users/ada", confirmation=str(uuid4())))
     await shop.until(("users/ada", "done"))
     [message] = shop.mail.messages
     assert "confirm that this is your address" not in message.get_content()
@@ -268,7 +268,7 @@ async def test_a_reset_does_not_wait_for_the_mail_of_the_day(shop: Shop) -> None
         PasswordResetRequested(user="users/ada", reset=token),
         PasswordResetRequested(user="users/ada", reset=token),
     ):
-        await shop.tell(event)
+        await shop.publish_event(event)
     await shop.until(*[("users/ada", "done")] * 4)
     subjects = [message["Subject"] for message in shop.mail.messages]
     assert subjects == ["Welcome to Meshwright", "Reset your password at Meshwright"]
@@ -289,7 +289,7 @@ async def test_an_event_delivered_twice_gives_one_mail(shop: Shop) -> None:
     """The broker gives an event a second time; the one after it shows that it has come by without a mail."""
     await shop.start_identity()
     await shop.consume()
-    envelope = await shop.tell(UserRegistered(user="users/ada"))
+    envelope = await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until(("users/ada", "done"))
     client = await nats.connect(shop.nats_url)  # not by the adapter: NATS would drop the repetition by its message id
     await client.jetstream().publish(
@@ -297,7 +297,7 @@ async def test_an_event_delivered_twice_gives_one_mail(shop: Shop) -> None:
     )
     await client.close()
     shop.identity.add("users/bob", "bob@example.com")
-    await shop.tell(UserRegistered(user="users/bob"))
+    await shop.publish_event(UserRegistered(user="users/bob"))
     await shop.until(("users/ada", "done"), ("users/bob", "done"))
     assert [message["To"] for message in shop.mail.messages] == ["ada@example.com", "bob@example.com"]
 
@@ -307,7 +307,7 @@ async def test_while_the_mail_server_is_down_mail_waits(shop: Shop) -> None:
     await shop.start_identity()
     await shop.mail.stop()
     await shop.consume()
-    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until_tried()
     assert await shop.sent() == []
     await shop.mail.start()
@@ -319,7 +319,7 @@ async def test_while_the_mail_server_is_down_mail_waits(shop: Shop) -> None:
 async def test_while_identity_is_down_mail_waits(shop: Shop) -> None:
     """The event is tried until identity is back, and then there is one mail."""
     await shop.consume()
-    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until_tried()
     await shop.start_identity()
     await shop.until(("users/ada", "done"))
@@ -331,7 +331,7 @@ async def test_what_fails_too_often_is_set_aside_and_can_be_replayed(shop: Shop)
     await shop.start_identity()
     shop.mail.refusal = "450 ada@example.com is busy"
     await shop.consume(IMPATIENT)
-    envelope = await shop.tell(UserRegistered(user="users/ada"))
+    envelope = await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until(("users/ada", "dead"))
     async with shop.database.transaction() as tx:
         [letter] = await inbox_table.dead_letters(tx, 10)
@@ -349,7 +349,7 @@ async def test_a_recipient_refused_for_good_is_undeliverable_at_once(shop: Shop,
     await shop.start_identity()
     shop.mail.refusal = refusal
     await shop.consume()
-    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until(("users/ada", "done"))
     async with shop.database.transaction() as tx:
         assert await tx.fetchval("SELECT max(attempts) FROM mesh.inbox") == 1
@@ -363,8 +363,8 @@ async def test_an_address_that_is_none_is_undeliverable_at_once(shop: Shop, addr
     shop.identity.add("users/eve", address)
     await shop.start_identity()
     await shop.consume()
-    await shop.tell(UserRegistered(user="users/eve"))
-    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.publish_event(UserRegistered(user="users/eve"))
+    await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until(("users/eve", "done"), ("users/ada", "done"))
     async with shop.database.transaction() as tx:
         rows = await tx.fetch("SELECT user_name, email_state FROM notifications ORDER BY user_name")
@@ -380,8 +380,8 @@ async def test_an_address_gets_one_mail_a_day(shop: Shop) -> None:
     for number, address in enumerate(["eve@example.com", "Eve@EXAMPLE.com", "eve+1@example.com", "eve+2@example.com"]):
         user = f"users/eve-{number}"
         shop.identity.add(user, address)
-        await shop.tell(UserRegistered(user=user))
-        await shop.tell(UserDeleted(user=user))
+        await shop.publish_event(UserRegistered(user=user))
+        await shop.publish_event(UserDeleted(user=user))
         expected += [(user, "done"), (user, "done")]
         await shop.until(*expected)
     assert [message["To"] for message in shop.mail.messages] == ["eve@example.com"]
@@ -390,7 +390,7 @@ async def test_an_address_gets_one_mail_a_day(shop: Shop) -> None:
         assert "eve" not in stored
         await tx.execute("UPDATE mailed_addresses SET expire_time = now()")
     shop.identity.add("users/eve-9", "eve@example.com")
-    await shop.tell(UserRegistered(user="users/eve-9"))
+    await shop.publish_event(UserRegistered(user="users/eve-9"))
     await shop.until(*expected, ("users/eve-9", "done"))
     assert len(shop.mail.messages) == 2, "the next day it may get another"
 
@@ -400,18 +400,18 @@ async def test_of_registrations_at_once_one_is_mailed(shop: Shop) -> None:
     await shop.start_identity()
     for number in range(6):
         shop.identity.add(f"users/{number}", f"eve+{number}@example.com")
-        await shop.tell(UserRegistered(user=f"users/{number}"))
+        await shop.publish_event(UserRegistered(user=f"users/{number}"))
     await shop.consume()
     await shop.until(*((f"users/{number}", "done") for number in range(6)))
     assert len(shop.mail.messages) == 1
 
 
-async def test_the_owner_of_an_address_is_told_that_it_has_an_account(shop: Shop) -> None:
+async def test_the_owner_of_an_address_is_notified_of_a_repeated_registration(shop: Shop) -> None:
     """A registration with a known address mails its owner, without any text of the stranger, who gets no hint."""
     await shop.start_identity()
     await shop.consume()
-    await shop.tell(RegistrationRepeated(user="users/ada"))
-    await shop.tell(RegistrationRepeated(user="users/ada"))
+    await shop.publish_event(RegistrationRepeated(user="users/ada"))
+    await shop.publish_event(RegistrationRepeated(user="users/ada"))
     await shop.until(("users/ada", "done"), ("users/ada", "done"))
     [message] = shop.mail.messages
     assert (message["To"], message["Subject"]) == ("ada@example.com", "You have an account at Meshwright")
@@ -427,16 +427,16 @@ async def test_a_poisonous_event_is_set_aside(shop: Shop, payload: bytes) -> Non
     await shop.start_identity()
     await shop.consume(IMPATIENT)
     await shop.publish(enveloped(UserRegistered.desc().type_name, "users/eve", payload))
-    await shop.tell(UserRegistered(user="users/ada"))
+    await shop.publish_event(UserRegistered(user="users/ada"))
     await shop.until(("users/eve", "dead"), ("users/ada", "done"))
     assert [message["To"] for message in shop.mail.messages] == ["ada@example.com"]
 
 
-async def test_a_user_who_is_gone_gets_no_mail(shop: Shop) -> None:
+async def test_a_deleted_user_gets_no_mail(shop: Shop) -> None:
     """A user who was deleted before the mail was sent is not mailed, which is not a failure."""
     await shop.start_identity()
     await shop.consume(IMPATIENT)
-    await shop.tell(UserRegistered(user="users/eve"))
+    await shop.publish_event(UserRegistered(user="users/eve"))
     await shop.until(("users/eve", "done"))
     assert (shop.mail.messages, await shop.sent()) == ([], [])
 
@@ -447,9 +447,9 @@ async def test_a_user_who_leaves_is_forgotten(shop: Shop) -> None:
     await shop.consume()
     shop.identity.add("users/bob", "bob@example.com")
     for user in ("users/bob", "users/ada"):
-        await shop.tell(UserRegistered(user=user))
+        await shop.publish_event(UserRegistered(user=user))
     await shop.until(("users/bob", "done"), ("users/ada", "done"))
-    await shop.tell(UserDeleted(user="users/ada"))
+    await shop.publish_event(UserDeleted(user="users/ada"))
     await shop.until(("users/bob", "done"), ("users/ada", "done"), ("users/ada", "done"))
     assert await shop.sent() == ["users/bob"]
 

@@ -156,7 +156,7 @@ async def test_both_secrets_sign_after_a_rotation(shop: Shop, receiver: Receiver
         Webhook(encoded(SECRETS.derive(endpoint.uid, version))).verify(received.body.decode(), received.headers)
 
 
-async def test_messages_go_to_those_who_want_them(shop: Shop) -> None:
+async def test_messages_go_to_subscribed_endpoints(shop: Shop) -> None:
     """The customer's own endpoints by type, staff's of all orders, and no disabled one."""
     async with AsyncExitStack() as stack:
         mine, other_type, hers, staffs, disabled, extra = [

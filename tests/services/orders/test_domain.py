@@ -71,7 +71,7 @@ def test_a_shipped_order_is_not_cancelled() -> None:
     assert (caught.value.reason, caught.value.metadata) == ("ORDER_STATE", {"state": "SHIPPED"})
 
 
-def test_an_order_says_who_cancelled_it() -> None:
+def test_an_order_names_its_canceller() -> None:
     """A customer cancels their own orders, as staff too; staff cancels those of others. Paid ones can be cancelled."""
     reasons = {
         actor: order(State.CONFIRMED).cancel(actor, "", LATER).cancel_reason

@@ -184,7 +184,7 @@ async def test_a_capture_that_is_found_when_voiding_is_paid_back(database: Datab
 
 
 @pytest.mark.parametrize("operation", ["authorize", "capture", "void", "refund"])
-async def test_another_worker_goes_on_after_a_kill(database: Database, operation: str) -> None:
+async def test_another_worker_continues_after_a_kill(database: Database, operation: str) -> None:
     """After the lease of a killed worker another one continues, and the provider has done each step once."""
     provider = FaultySandbox(database, Killed(), operation)
     shop = Shop(database, provider)

@@ -33,7 +33,7 @@ def sandbox(database: Database) -> Sandbox:
         ("card_stolen", Outcome.UNKNOWN_METHOD),
     ],
 )
-async def test_cards_answer_as_their_names_say(sandbox: Sandbox, card: str, outcome: Outcome) -> None:
+async def test_cards_have_the_outcome_of_their_names(sandbox: Sandbox, card: str, outcome: Outcome) -> None:
     """Whenever they are asked."""
     key = uuid4()
     assert [await sandbox.authorize(key, card, PRICE) for _ in range(2)] == [outcome] * 2
@@ -78,7 +78,7 @@ async def test_a_refund_is_made_once_for_each_key(sandbox: Sandbox, database: Da
 
 
 @pytest.mark.parametrize(("card", "times"), [("card_ok", 0), ("card_late", 1), ("card_twice", 2)])
-async def test_reports_are_due_as_cards_say(sandbox: Sandbox, card: str, times: int) -> None:
+async def test_reports_are_due_at_the_time_of_the_card(sandbox: Sandbox, card: str, times: int) -> None:
     """When one is taken, the charge is decided. No call later makes another one due."""
     key = uuid4()
     await sandbox.authorize(key, card, PRICE)

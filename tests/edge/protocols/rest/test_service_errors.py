@@ -76,12 +76,12 @@ async def test_the_error_of_a_service_in_a_stream(
     """A status arrives with its details; the message of a crash is only in the log, with the request's id."""
     assert callable(way)
     breaks(source, deliberately=True)
-    told = await way(reader)
-    assert (MEANT in told or "Shard%207" in told or MEANT in json.dumps(told), "SHARD_LOST" in told) == (True, True)
+    text = await way(reader)
+    assert (MEANT in text or "Shard%207" in text or MEANT in json.dumps(text), "SHARD_LOST" in text) == (True, True)
     breaks(source, deliberately=False)
     capsys.readouterr()
-    told = await way(reader)
-    assert ("Internal error." in told, "secret" in told) == (True, False)
+    text = await way(reader)
+    assert ("Internal error." in text, "secret" in text) == (True, False)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "withheld" in line]
     request_id = str(source.calls[-1].metadata["x-request-id"])
     assert (SECRET in line, request_id in line) == (True, True)

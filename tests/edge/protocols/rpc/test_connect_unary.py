@@ -199,7 +199,7 @@ async def test_the_shorter_timeout_applies(client: Client, backend: Backend) -> 
         await client.post(lend, json={}, headers={"connect-timeout-ms": header})
         remaining_s = backend.calls[-1].remaining_s
         assert remaining_s is not None
-        assert 0.2 < remaining_s <= 0.51, "the service is told the contract's; gRPC rounds up to 10 ms"
+        assert 0.2 < remaining_s <= 0.51, "the service gets the contract's; gRPC rounds up to 10 ms"
 
     async def answer(_: Received, __: Context) -> bytes:
         await asyncio.sleep(60)

@@ -73,7 +73,7 @@ async def test_a_stream_gets_the_subjects_that_it_lacks(server: Nats, before: li
     assert sorted(subjects or ()) == after
 
 
-async def test_the_command_provisions_what_the_contracts_say(server: Nats) -> None:
+async def test_the_command_provisions_the_broker_for_the_contracts(server: Nats) -> None:
     """The command succeeds, and can be repeated."""
     for _ in range(2):
         done = await asyncio.to_thread(run, server.url(PROVISIONER))

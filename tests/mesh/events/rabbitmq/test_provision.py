@@ -70,7 +70,7 @@ async def test_existing_queues_are_updated_and_none_is_deleted(server: RabbitMQS
             await broker.subscribe("a", [ONE, TWO])
 
 
-async def test_the_command_provisions_what_the_contracts_say(server: RabbitMQServer) -> None:
+async def test_the_command_provisions_the_broker_for_the_contracts(server: RabbitMQServer) -> None:
     """With the permissions of the provisioner the command succeeds, and can be repeated."""
     assert await missing_routes(server)
     for _ in range(2):

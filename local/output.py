@@ -41,7 +41,7 @@ class Console:
         """Prints a line of a process's output."""
         self._print(name, CONTROL_CHARACTERS.sub(b"", line).decode(errors="replace"), self._colours[name])
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Prints a message of the supervisor itself."""
         for line in text.split("\n"):
             self._print("mesh", line, 1)

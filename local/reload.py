@@ -41,13 +41,13 @@ class Reloader:
         processes: Sequence[MeshProcess],
         steps: Steps,
         restart: Callable[..., None],
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._root = root
         self._code = {process.name: process.code for process in processes}
         self._steps = steps
         self._restart = restart
-        self._say = say
+        self._report = report
         self._watcher = FileWatcher(root, WATCHED)
         self._pending: set[Path] = set()
 
@@ -60,11 +60,11 @@ class Reloader:
                 try:
                     await self._apply()
                 except SetupError as error:
-                    self._say(f"{error}\nNo process was restarted. Change a file to try again.")
+                    self._report(f"{error}\nNo process was restarted. Change a file to try again.")
 
     async def _apply(self) -> None:
         if any(path.parts[0] == CONTRACTS for path in self._pending):
-            self._say(f"{_listed(self._pending)} changed; generating gen/")
+            self._report(f"{_listed(self._pending)} changed; generating gen/")
             self._pending = {path for path in self._pending if path.parts[0] != CONTRACTS}
             await self._steps.generate()
             self._pending |= self._watcher.changes()
@@ -72,16 +72,16 @@ class Reloader:
         kept = self._affected(errors)
         restarted = self._affected(self._pending) - kept
         for error in errors.values():
-            self._say(f"{error}; not restarted until this is fixed: {_joined(kept)}")
+            self._report(f"{error}; not restarted until this is fixed: {_joined(kept)}")
         if restarted:
             await self._steps.prepare()
-            self._say(f"{_listed(self._pending - errors.keys())} changed; restarting {_joined(restarted)}")
+            self._report(f"{_listed(self._pending - errors.keys())} changed; restarting {_joined(restarted)}")
             self._restart(*restarted)
         elif RELOADED_BY_EDGE in self._pending:
             await self._steps.prepare()
-            self._say(f"{RELOADED_BY_EDGE} changed; the edge reloads it")
+            self._report(f"{RELOADED_BY_EDGE} changed; the edge reloads it")
         elif any(path.parts[0] == SUPERVISOR for path in self._pending - errors.keys()):
-            self._say(f"{_listed(self._pending)} changed; to apply it, stop `make up` and start it again")
+            self._report(f"{_listed(self._pending)} changed; to apply it, stop `make up` and start it again")
         # Changes of processes that keep their old code stay pending until the syntax error is fixed.
         self._pending = {path for path in self._pending if self._affected([path]) & kept} if kept else set()
 

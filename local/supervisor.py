@@ -73,14 +73,14 @@ class Supervisor:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            self._console.say("the disk is full; `make status` shows the last saved state")
+            self._console.report("the disk is full; `make status` shows the last saved state")
 
     async def __aenter__(self) -> Self:
         self.save()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._console.say("stopping")
+        self._console.report("stopping")
         for group in reversed(self._groups):
             for task in group:
                 task.cancel()
@@ -135,9 +135,9 @@ class RestartLoop:
         """Waits before the next start: longer after each crash, and only until a restart is requested."""
         crashes = self.state.crashes
         pause_s = min(RESTART_PAUSE_S_MIN * 2 ** max(crashes - 1, 0), RESTART_PAUSE_S_MAX)
-        self._console.say(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
+        self._console.report(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
         if crashes == CRASH_LOOP_MIN:
-            self._console.say(f"{self.state.name} is in a crash loop; see its log: {self._log_path}")
+            self._console.report(f"{self.state.name} is in a crash loop; see its log: {self._log_path}")
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._restart_requested.wait()
@@ -173,7 +173,7 @@ class RestartLoop:
         self.state.ready = True
         self._save()
         if self.state.restarts or self.was_ready.is_set():
-            self._console.say(f"{self.state.name} is ready again")
+            self._console.report(f"{self.state.name} is ready again")
         self.was_ready.set()
 
     async def _copy_output(self, child: Child) -> None:

@@ -49,7 +49,7 @@ async def up(home: Home) -> None:
                 await _until(stop, _run(home, contracts, services, ports, console))
             finally:
                 home.state_file.unlink(missing_ok=True)
-            console.say("stopped")
+            console.report("stopped")
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
@@ -67,7 +67,7 @@ async def _run(
     home: Home, contracts: FileDescriptorSet, declared: Sequence[Service], ports: dict[str, int], console: Console
 ) -> None:
     """Starts everything, prints the welcome and keeps it running forever. When cancelled, it stops everything."""
-    console.say("starting")
+    console.report("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
     broker = brokers.broker(home, participants(contracts), ports)
     mail = processes.mail(home, ports)
@@ -77,7 +77,7 @@ async def _run(
     preparation = Preparation(home, declared, postgres, broker, console)
     async with Supervisor(home, console, [*servers, *services, edge]) as supervisor:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
-        reloader = Reloader(Path.cwd(), [mail, *services, edge], preparation, supervisor.restart, console.say)
+        reloader = Reloader(Path.cwd(), [mail, *services, edge], preparation, supervisor.restart, console.report)
         supervisor.start(*servers)
         await supervisor.ready(postgres)
         await preparation.prepare_databases()

@@ -64,7 +64,7 @@ def test_an_expression_finds_series(text: str) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS, ids=[alert["alert"] for alert in ALERTS])
 def test_an_alert_has_a_remedy(alert: dict[str, dict[str, str]]) -> None:
-    """A sentence for the one who is called, of labels that it has; and a place in the operators' documentation."""
+    """An alert has a sentence for the person on call, uses existing labels, and is in the operators' documentation."""
     operations = (CHART.parents[1] / "docs" / "operations.md").read_text()
     assert f"| {alert['alert']} |" in operations
     assert alert["labels"]["severity"] in {"page", "ticket"}

@@ -43,9 +43,9 @@ def test_every_object_was_taken_as_it_is(release: Release) -> None:
 
 
 @pytest.mark.parametrize("check", ["health", "round-trip", "denied"])
-def test_helm_test_fails_if_a_promise_is_broken(release: Release, check: str) -> None:
-    """Each pod of `helm test` proves one promise. Calls are denied where Linkerd runs, and only there; without its
-    policies nobody asks.
+def test_each_check_of_helm_test_proves_its_promise(release: Release, check: str) -> None:
+    """Each pod of `helm test` proves one promise. The check for denied calls exists only with Linkerd's policies, and
+    fails without Linkerd.
     """
     ask = ("test", "shop", f"--filter=name=shop-{check}", "--timeout=60s")
     if check == "denied" and not release.has_policies():

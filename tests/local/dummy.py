@@ -1,4 +1,4 @@
-"""A process for the supervisor to look after: it is ready at once, and does as its arguments say.
+"""A process for a supervisor: it is ready at once, and behaves by its arguments.
 
     dummy.py <port> <record> [die | deaf | leave | die-later]
 

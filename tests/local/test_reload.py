@@ -118,7 +118,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         async with asyncio.timeout(60), Supervisor(home, console, processes) as supervisor:
             supervisor.start(*processes)
             await supervisor.ready(*processes)
-            reloading = asyncio.create_task(Reloader(root, processes, steps, supervisor.restart, console.say).run())
+            reloading = asyncio.create_task(Reloader(root, processes, steps, supervisor.restart, console.report).run())
             yield Running(root, home, steps, terminal)
             reloading.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -70,6 +70,10 @@ class EventReader:
     async def _next(self, subjects: Sequence[str], position: int) -> RawStreamMsg | None:
         """Returns the first message after a position that has one of these subjects; None if it has not arrived yet."""
         found = [message for subject in subjects if (message := await self._next_of(subject, position)) is not None]
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The client loses the cancellation if the answer comes at the same moment: wait_for() before Python 3.12.
+            raise asyncio.CancelledError
         return min(found, key=lambda message: message.seq or 0, default=None)
 
     async def _next_of(self, subject: str, position: int) -> RawStreamMsg | None:

@@ -12,6 +12,8 @@ import pytest
 from meshwright.orders.v1.events_pb import OrderPlaced
 from meshwright.orders.v1.orders_pb import Order
 from nats import errors as nats_errors
+from nats.js.errors import NotFoundError
+from nats.js.manager import JetStreamManager
 from protobuf.wkt import FileDescriptorSet
 
 from local.event_reader import EVENT_READER, EventReader
@@ -60,6 +62,25 @@ async def test_events_are_followed(server: Nats) -> None:
             await identity.publish(event(10, DELETED))
             await orders.publish(event(4))
             assert [*past, (await waiting).id] == ["e2", "e3", "e4"]
+
+
+async def test_a_cancellation_ends_the_reader_beside_an_answer(server: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C works also where the client returns an answer instead, as wait_for() does before Python 3.12."""
+    asked = asyncio.Event()
+
+    async def answer_when_cancelled(*_: object, **__: object) -> None:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        raise NotFoundError
+
+    monkeypatch.setattr(JetStreamManager, "get_msg", answer_when_cancelled)
+    async with EventReader(server.url(EVENT_READER.name)) as reader, asyncio.timeout(20):
+        following = asyncio.ensure_future(anext(reader.events([PLACED], past_max=1)))
+        await asked.wait()
+        following.cancel()
+        await asyncio.wait([following])
+    assert following.cancelled()
 
 
 @pytest.mark.parametrize(

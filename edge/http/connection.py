@@ -27,7 +27,8 @@ class Connection:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._drain_callbacks: set[Callable[[], None]] = set()
         self._drains = False
-        self._loop = asyncio.get_running_loop()  # by a system call, before Python 3.12
+        # Kept, because Python before 3.12 makes a system call to find it.
+        self._loop = None if transport is None else asyncio.get_running_loop()
 
     async def wait_writable(self) -> None:
         """Waits until the client has received most of the data that was sent."""

@@ -1,7 +1,6 @@
 """The limit on concurrent calls."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from mesh.errors import Unavailable
 
@@ -18,12 +17,11 @@ class ConcurrencyLimit:
         if self._calls >= self._calls_max:
             raise Unavailable("There are too many concurrent requests.", reason="OVERLOADED", retry_after_s=1)
 
-    @contextmanager
-    def admit(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
         """Counts a call for the duration of the context. Raises Unavailable at the limit."""
         self.check()
         self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._calls -= 1

@@ -58,8 +58,9 @@ class CallSettings:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An admitted call. `patience_s` is the time that the client waits; `headers` are added to the reply. `give_back`
-    takes the call out of the caller's rate limit again.
+    """An admitted call, and the context in which it is made: an error that says that the call was wrong takes it out of
+    the caller's rate limit again, by `give_back`. `patience_s` is the time that the client waits; `headers` are added
+    to the reply.
     """
 
     caller: Caller
@@ -68,9 +69,11 @@ class Admission:
     headers: Headers
     give_back: Callable[[], None]
 
-    def rejected(self, error: MeshError) -> None:
-        """Takes the call back if the error says that it was wrong."""
-        if http_status(error) in _WRONG:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MeshError) and http_status(error) in _WRONG:
             self.give_back()
 
 
@@ -121,7 +124,7 @@ class Rpc:
     async def unary(self, admission: Admission, message: bytes) -> UnaryResponse:
         """Calls a unary method. Raises MeshError."""
         method = self.method
-        with self._concurrency.admit(), self._span(admission):
+        with self._concurrency, self._span(admission):
             return await self._upstream.unary(
                 method.path,
                 message,
@@ -145,7 +148,7 @@ class Rpc:
     @contextlib.asynccontextmanager
     async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:
         """Calls a method of any kind; leaving the context early cancels the call. Raises MeshError."""
-        with self._concurrency.admit(), self._span(admission):
+        with self._concurrency, self._span(admission):
             async with self._upstream.stream(
                 self.method.path,
                 messages,

@@ -80,9 +80,9 @@ def negotiate(status: int, headers: Headers, request: Request, size_bytes: int |
     """Returns the content coding for a reply, empty for none or if its type or size gains nothing from compression.
     `size_bytes` is None for a streamed body. Adds Vary to the headers, and the coding to the ETag.
     """
-    if status == _PART or not _is_compressible(headers, in_pieces=size_bytes is None):
+    if status == _PART or (size_bytes is not None and size_bytes < SIZE_BYTES_MIN):
         return ""
-    if size_bytes is not None and size_bytes < SIZE_BYTES_MIN:
+    if not _is_compressible(headers, in_pieces=size_bytes is None):
         return ""
     headers.append((b"vary", b"accept-encoding"))
     coding = preferred_coding(request.headers.get(b"accept-encoding", b""), tuple(_ENCODERS))

@@ -24,9 +24,9 @@ _SUFFIXES: Final = tuple(f"-{coding}" for coding in CODINGS)
 def strong_tag(etag: str) -> bytes:
     """Returns the tag for an etag. An etag that ends like the suffix of a coding is escaped."""
     opaque = quote(etag, safe=_SAFE)
-    for suffix in _SUFFIXES:
-        if opaque.endswith(suffix):
-            opaque = f"{opaque.removesuffix(suffix)}%2D{suffix[1:]}"
+    if opaque.endswith(_SUFFIXES):
+        start, _, coding = opaque.rpartition("-")
+        opaque = f"{start}%2D{coding}"
     return f'"{opaque}"'.encode()
 
 

@@ -75,4 +75,5 @@ class HeldByteCounter:
 
     def set(self, count: int) -> None:
         """Sets the number of held bytes. Raises as HeldBytes.change()."""
-        self.add(count - self._bytes)
+        if count != self._bytes:
+            self.add(count - self._bytes)

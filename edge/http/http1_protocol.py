@@ -6,6 +6,7 @@ continues a call whose client has disconnected.
 
 import asyncio
 import time
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -22,6 +23,7 @@ from edge.http.request_head import head_error
 from edge.http.request_id import REQUEST_ID, request_id
 from edge.http.stall_timer import StallTimer
 from edge.http.websocket_upgrade import acceptable_handshake, asks_for_websocket, handshake_scope
+from edge.http.whole_reply import EXTENSION, send_whole
 from mesh.errors import MeshError
 
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -49,6 +51,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._head = HeadSize(self.limits.size_bytes_max)
         self._unread_bytes = 0
         self._is_draining = False
+        self._is_arriving = False  # a request whose slot is not marked yet, because most are complete in one read
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
@@ -100,6 +103,9 @@ class Http1Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
+        if self._is_arriving and self._connection.slot is not None:
+            self._is_arriving = False
+            self._connection.slot.mark_receiving()
         if self._head.exceeds_after_read():
             self._reject(self._too_large())
         elif self._head.in_head and self._head_timer is None:
@@ -108,12 +114,12 @@ class Http1Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head.start_message()
-        if self._connection.slot is not None and (self.cycle is None or self.cycle.response_complete):
-            self._connection.slot.mark_receiving()
+        self._is_arriving = self.cycle is None or self.cycle.response_complete
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._head.end_message()
+        self._is_arriving = False
         self._mark_slot()
 
     def on_url(self, url: bytes) -> None:
@@ -147,7 +153,10 @@ class Http1Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self._should_upgrade():
             self._connection.handshake = handshake_scope(self.url, self.headers)
         super().on_headers_complete()
-        if self._is_draining and self.cycle is not None:
+        if self.cycle is None:
+            return
+        self.scope["extensions"] = {EXTENSION: {"send": partial(send_whole, self.cycle)}}
+        if self._is_draining:
             self._make_last(self.cycle)
 
     def on_response_complete(self) -> None:

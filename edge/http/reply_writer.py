@@ -8,7 +8,7 @@ from typing import Final
 from edge.http import compression
 from edge.http.cors import Cors
 from edge.http.headers import Headers
-from edge.http.preconditions import matches_if_none_match
+from edge.http.preconditions import IF_NONE_MATCH, matches_if_none_match
 from edge.http.reply import Reply
 from edge.http.request import Request, Send
 from edge.http.request_id import REQUEST_ID
@@ -48,8 +48,7 @@ class ReplyWriter:
             self._request.held.add(len(body))
         if reply.status not in _NO_CONTENT:
             reply.headers.append((b"content-length", str(len(body)).encode()))
-        await self._send_head(reply.status, reply.headers)
-        await self._send_body(body)
+        await self._send_whole(reply.status, reply.headers, body)
         if len(body) > BYTES_FREE:
             await self._request.connection.wait_writable()
 
@@ -81,11 +80,24 @@ class ReplyWriter:
             await self.write(encoder.end())
         await self._send_body(b"")
 
+    async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        send = self._request.send_whole
+        if send is None or not send(status, self._with_own(headers), body):
+            await self._send_head(status, headers)
+            await self._send_body(body)
+            return
+        self.started, self._ended = True, True
+        self._request.record.status = status
+        self._request.record.response_bytes += len(body)
+
     async def _send_head(self, status: int, headers: Headers) -> None:
         self.started, self._request.record.status = True, status
+        await self._send({"type": "http.response.start", "status": status, "headers": self._with_own(headers)})
+
+    def _with_own(self, headers: Headers) -> Headers:
+        """Returns the headers of a reply with those that all replies have."""
         own = [(_REQUEST_ID, self._request.record.request_id.encode()), (b"x-content-type-options", b"nosniff")]
-        headers = [*headers, *self._cors.headers(self._request), *own]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        return [*headers, *self._cors.headers(self._request), *own]
 
     async def _send_body(self, body: bytes) -> None:
         self._ended = True
@@ -94,12 +106,12 @@ class ReplyWriter:
 
     def _is_not_modified(self, status: int, headers: Headers) -> bool:
         """Returns whether the client already has this version (RFC 9110, section 13.1.2)."""
-        if self._request.method not in ("GET", "HEAD") or not 200 <= status < 300:
+        request = self._request
+        if IF_NONE_MATCH not in request.headers or request.method not in ("GET", "HEAD") or not 200 <= status < 300:
             return False
-        return any(name == b"etag" and matches_if_none_match(value, self._request.headers) for name, value in headers)
+        return any(name == b"etag" and matches_if_none_match(value, request.headers) for name, value in headers)
 
     async def _reply_not_modified(self, headers: Headers) -> None:
         """Sends a 304 with the headers for caches, without those that describe content (RFC 9110, section 15.4.5)."""
         kept = [(name, value) for name, value in headers if not name.startswith(b"content-")]
-        await self._send_head(_NOT_MODIFIED, kept)
-        await self._send_body(b"")
+        await self._send_whole(_NOT_MODIFIED, kept, b"")

@@ -8,6 +8,7 @@ from edge.http.access_record import AccessRecord
 from edge.http.client_key import ADDRESS_LENGTH_MAX
 from edge.http.connection import Connection
 from edge.http.held_bytes import HeldByteCounter
+from edge.http.whole_reply import EXTENSION, SendWhole
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,7 +24,8 @@ class Request:
 
     `path` is percent-encoded, as received. Header names are in lower case, and the values of a repeated header are
     joined by commas (RFC 9110, section 5.3). `client` is the address of the client, `receive` returns the messages
-    after the head, and `held` counts the bytes that the request holds in memory.
+    after the head, and `held` counts the bytes that the request holds in memory. `send_whole` is None if the server
+    does not have this extension of ASGI.
     """
 
     method: str
@@ -35,6 +37,7 @@ class Request:
     record: AccessRecord
     connection: Connection
     held: HeldByteCounter
+    send_whole: SendWhole | None
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> "Request":
@@ -50,7 +53,8 @@ class Request:
         address = client[0][:ADDRESS_LENGTH_MAX] if client else ""
         record = AccessRecord.begin("WEBSOCKET" if is_websocket else method, headers)
         held = connection.held.of(address)
-        return cls(method, path, scope["query_string"], headers, address, receive, record, connection, held)
+        send_whole = scope.get("extensions", {}).get(EXTENSION, {}).get("send")
+        return cls(method, path, scope["query_string"], headers, address, receive, record, connection, held, send_whole)
 
     def media_type(self) -> str:
         """Returns the media type of the body in lower case, without parameters; empty if none is named."""

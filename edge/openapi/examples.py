@@ -2,11 +2,14 @@
 
 import math
 import re
-from re import _constants as op
-from re import _parser  # Python has no public parser of regular expressions.
+from importlib import import_module
 from typing import Any, Final
 
 from edge.openapi.json_schema import Schema
+
+# Python has no public parser of regular expressions, and types know nothing of its own.
+_parser: Any = import_module("re._parser")
+op: Any = import_module("re._constants")
 
 EXAMPLE_LENGTH_MAX: Final = 200
 

@@ -1,7 +1,7 @@
 """The lifecycle of a call, the same in every protocol: admission, request, call, response, drain, error."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,7 @@ class CallDriver:
         """
         try:
             admission = await self._admit(exchange, request)
-            with _counted(admission):
+            with admission:
                 response = await self._call(exchange, request, admission)
                 reply = await worker_thread.run(len(response.message), exchange.reply, response)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
@@ -87,7 +87,7 @@ class CallDriver:
     async def _stream(self, exchange: StreamExchange, request: Request, writer: StreamReplyWriter) -> None:
         admission = await self._admit(exchange, request)
         exchange.headers += admission.headers
-        with _counted(admission):
+        with admission:
             await self._stream_admitted(exchange, request, admission, writer)
 
     async def _stream_admitted(
@@ -171,13 +171,3 @@ class CallDriver:
             return error
         log.error("call failed", rpc=self._rpc.method.name, request_id=request.record.request_id, exc_info=error)
         return Internal("Internal error.")
-
-
-@contextmanager
-def _counted(admission: Admission) -> Iterator[None]:
-    """Returns a context from which errors take the call back if they say that it was wrong."""
-    try:
-        yield
-    except MeshError as error:
-        admission.rejected(error)
-        raise

@@ -88,9 +88,9 @@ class Replies:
             tag = strong_tag(etag) if etag else weak_tag(body)
             check_if_match(tag, request.headers)
             reply.headers.append((b"etag", tag))
-        own = self._metadata_headers(response.metadata)
-        replaced = {name for name, _ in own} & _OVERRIDABLE
-        reply.headers = [*(header for header in reply.headers if header[0] not in replaced), *own]
+        if own := self._metadata_headers(response.metadata):
+            replaced = {name for name, _ in own} & _OVERRIDABLE
+            reply.headers = [*(header for header in reply.headers if header[0] not in replaced), *own]
         return reply
 
     def _written(self, response: Message, options: ResponseOptions) -> tuple[int, Headers, bytes]:

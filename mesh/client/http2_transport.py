@@ -40,7 +40,7 @@ class Http2Transport:
 
     async def connect(self, until: float) -> None:
         """Waits until an address is connected, or until a time."""
-        if self._balancer.pick() is None and not self._balancer.is_connected:
+        if not self._balancer.is_connected:
             with contextlib.suppress(CallError):
                 await self._balancer.wait(until)
 
@@ -52,14 +52,13 @@ class Http2Transport:
 
     async def unary(self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata) -> UnaryResponse | None:
         """Calls a unary method. Raises CallError."""
-        loop = asyncio.get_running_loop()
-        deadline, left_s, data = loop.time() + timeout_s, timeout_s, prefixed(request)
+        deadline, left_s, data = time.monotonic() + timeout_s, timeout_s, prefixed(request)
         for attempt in range(ATTEMPTS_MAX):
             connection = self._balancer.pick() or await self.wait_room(time.monotonic() + left_s, is_first=not attempt)
-            call = Call(MESSAGE_BYTES_MAX, is_unary=True)
-            left_s = timeout_s if not attempt else deadline - loop.time()
+            call = Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True)
+            left_s = timeout_s if not attempt else deadline - time.monotonic()
             connection.open(call, self._heads.block(path, left_s, metadata), data, ends=True)
-            timer = loop.call_later(left_s, call.expire)
+            timer = connection.loop.call_later(left_s, call.expire)
             try:
                 message = await call.response()
             except CallError:
@@ -128,7 +127,7 @@ class Http2Stream:
         """Makes the call, with the requests so far. Raises CallError."""
         connection = await self._transport.wait_room(self._deadline, is_first=not self._attempts)
         self._attempts += 1
-        self._call = call = Call(MESSAGE_BYTES_MAX)
+        self._call = call = Call(MESSAGE_BYTES_MAX, connection.loop)
         written = b"".join(self._written or ())
         head = self._transport.head(self._path, self._deadline, self._metadata)
         connection.open(call, head, written, ends=self._is_finished)
@@ -136,7 +135,7 @@ class Http2Stream:
             self._timer.cancel()
         if self._deadline != math.inf:
             left_s = self._deadline - time.monotonic()
-            self._timer = asyncio.get_running_loop().call_later(left_s, call.expire)
+            self._timer = connection.loop.call_later(left_s, call.expire)
 
     async def receive(self) -> bytes | None:
         """Returns the next response, None after the last one. Raises CallError."""

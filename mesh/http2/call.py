@@ -39,10 +39,10 @@ class Call(Stream):
         "trailing_metadata",
     )
 
-    def __init__(self, message_bytes_max: int, *, is_unary: bool = False) -> None:
+    def __init__(self, message_bytes_max: int, loop: asyncio.AbstractEventLoop, *, is_unary: bool = False) -> None:
         """Messages of a unary call count as read when they arrive, because only the end of the call is waited for."""
         super().__init__(ReceiveWindow(WINDOW_BYTES, GROWN_WINDOW_BYTES))
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._is_unary = is_unary
         self._reader = MessageReader(message_bytes_max)
         self._messages: deque[Packed] = deque()

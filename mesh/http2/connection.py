@@ -50,7 +50,8 @@ class Connection(asyncio.Protocol):
         )
         self._keepalive = Keepalive(keepalive_s, self._outbox, self.streams, self._fell_silent)
         self.fields = FieldsReader()
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self.loop.create_future()
 
     @property
     def room(self) -> int:

@@ -53,7 +53,7 @@ class Upstream:
     async def _receive(self, data: bytes, cut: int) -> None:
         connection = Connection(300.0, lambda _: None)
         connection.connection_made(_Transport())
-        calls = [Call(MESSAGE_BYTES_MAX, is_unary=True), Call(MESSAGE_BYTES_MAX)]
+        calls = [Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True), Call(MESSAGE_BYTES_MAX, connection.loop)]
         for call in calls:
             connection.open(call, self._heads.block("/a/b", 1.0, ()), prefixed(b"x"), ends=call is calls[0])
         for piece in (data[:cut], data[cut:]):

@@ -14,7 +14,7 @@ from local.errors import SetupError
 from local.ports import LOOPBACK
 from local.secret import secret, write_secret
 from local.server import Server
-from local.unprivileged import folder_within_reach, programs_within_reach, user_to_run_as
+from local.unprivileged import folder_within_reach, programs_within_reach, remove_orphans, user_to_run_as
 
 SUPERUSER = "postgres"
 
@@ -114,6 +114,7 @@ class Postgres(Server):
         """Creates the cluster in a temporary folder and renames it, so that `data` is always a complete cluster."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.remove()  # data of an earlier folder of this name that was removed by hand
+        remove_orphans()
         place = folder_within_reach(self.folder)
         new = place / "data.new"
         password = place / "superuser-password"

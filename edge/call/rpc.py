@@ -92,8 +92,9 @@ class Rpc:
         self._concurrency = settings.streams if method.streams or method.policy.long_poll else settings.calls
 
     def start_record(self, record: AccessRecord, route: str) -> None:
-        """Sets the RPC and the route of an access record; called first, so that rejections count for the RPC."""
+        """Sets what an access record has of the RPC; called first, so that rejections count for the RPC."""
         record.metrics, record.route = self._metrics, route
+        record.is_poll = self.method.policy.long_poll
 
     async def admit(self, request: Request, requested_s: float) -> Admission:
         """Admits a call before its body is read. `requested_s` is the timeout that the client requests by its protocol,

@@ -60,6 +60,8 @@ class AccessRecord:
     code: str = "OK"
     request_bytes: int = 0
     response_bytes: int = 0
+    is_poll: bool = False
+    """Whether it is a long poll. Clients repeat these for as long as they run, so successes are logged at debug."""
 
     @classmethod
     def begin(cls, method: str, headers: Mapping[bytes, bytes]) -> "AccessRecord":
@@ -72,7 +74,8 @@ class AccessRecord:
     def write(self) -> None:
         """Logs the request and updates the metrics."""
         seconds = time.perf_counter() - self.started_s
-        log.info(
+        report = log.debug if self.is_poll and self.code == "OK" else log.info
+        report(
             "request",
             method=self.method,
             route=self.route,

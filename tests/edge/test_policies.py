@@ -146,6 +146,25 @@ async def test_long_polls_do_not_displace_other_requests(contract: Contract, ser
         assert [(await poll).json() for poll in polls] == [{"word": "a"}] * 5
 
 
+async def test_successful_long_polls_are_logged_for_debugging(contract: Contract, service: Backend) -> None:
+    """Clients repeat them for as long as they run. Failures are logged like those of other calls."""
+
+    async def answer(received: Received, context: Context) -> bytes:
+        if b"none" in received.request:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no news.")
+        return received.request
+
+    service.answer = answer
+    with capture_logs() as logs:
+        async with edge_of(contract, service.port) as client:
+            await client.get("/v1/news?word=a")
+            await client.get("/v1/news?word=none")
+            await client.post("/v1/strict", json={"word": "a"})
+    records = [(line["route"], line["code"], line["log_level"]) for line in logs if line["event"] == "request"]
+    news = "/v1/news"
+    assert records == [(news, "OK", "debug"), (news, "NOT_FOUND", "info"), ("/v1/strict", "OK", "info")]
+
+
 async def test_rejections_are_in_the_audit_log(guarded: Client, issuer: Issuer) -> None:
     """A missing scope and a forged token are logged with account, client and request id, but without the token."""
     books, request_id = "/v1/shelves/a/books", {"x-request-id": "request-1"}

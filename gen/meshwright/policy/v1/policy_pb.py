@@ -95,7 +95,8 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ```
         long_poll:
             True if the method may wait for something to happen before it responds. The edge counts such
-            calls as streams and ends them with UNAVAILABLE when it shuts down.
+            calls as streams and ends them with UNAVAILABLE when it shuts down. It logs those that succeed
+            at debug only, because clients repeat them.
 
             ```proto
             bool long_poll = 11;

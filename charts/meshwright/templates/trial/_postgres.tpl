@@ -13,10 +13,6 @@ startupProbe:
 readinessProbe:
   {{- include "meshwright.postgres-probe" . | nindent 2 }}
   periodSeconds: 5
-livenessProbe:
-  {{- include "meshwright.postgres-probe" . | nindent 2 }}
-  periodSeconds: 10
-  failureThreshold: 6
 lifecycle:
   preStop:
     exec: # the fast shutdown: the one that SIGTERM asks for waits until every client has left
@@ -27,12 +23,14 @@ lifecycle:
 The server's lock file has its state in a line of its own. A TCP probe would always succeed, because the
 mesh's proxy accepts the connection. The probe is one process: what a shell had started would outlive a
 probe that took too long, as a child of the server, which takes the end of a child that it does not know
-for a crash, and ends every connection.
+for a crash, and ends every connection. There is no liveness probe: starting a process in the container
+takes longest on a busy node, where a restart would end the work of every service, and a server that has
+ended is restarted without one.
 */}}
 {{- define "meshwright.postgres-probe" -}}
 exec:
   command: [grep, -q, ^ready, /data/postgres/postmaster.pid]
-timeoutSeconds: 3
+timeoutSeconds: 10
 {{- end }}
 
 {{- define "meshwright.postgres-secret" -}}

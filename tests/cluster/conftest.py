@@ -9,7 +9,6 @@ import pytest
 
 from tests.cluster.cluster import ADA, Client, Release
 
-
 TOKEN_USED_S: Final = 300.0
 """How long a token is used. It is valid for 15 minutes, of which a load may take some."""
 

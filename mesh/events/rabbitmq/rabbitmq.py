@@ -79,8 +79,8 @@ class RabbitMQ(Worker):
         return subscription
 
     async def _publishing_channel(self, event_type: str) -> AbstractChannel:
-        """Returns the channel for a type of event. Each type has its own, because RabbitMQ closes the channel, with all
-        that is on its way in it, of who publishes to an exchange that is missing or not permitted.
+        """Returns the channel for a type of event. Each type has its own: after a message to an exchange that is
+        missing or not permitted, RabbitMQ closes the channel with all that is on its way in it.
         """
         connection = self._connected_connection()
         opening = self._publishing.get(event_type)

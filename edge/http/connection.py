@@ -27,8 +27,6 @@ class Connection:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._drain_callbacks: set[Callable[[], None]] = set()
         self._drains = False
-        # Kept, because Python before 3.12 makes a system call to find it.
-        self._loop = None if transport is None else asyncio.get_running_loop()
 
     async def wait_writable(self) -> None:
         """Waits until the client has received most of the data that was sent."""
@@ -50,7 +48,7 @@ class Connection:
     @contextlib.contextmanager
     def cancel_on_loss(self) -> Iterator[None]:
         """Cancels the current task if the connection is lost inside this context."""
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task()
         assert task is not None, "requests are served by tasks"
         self._tasks.add(task)
         try:

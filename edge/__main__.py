@@ -10,7 +10,6 @@ import uvloop
 
 from edge.app.bound_sockets import BoundSockets
 from edge.app.edge_process import contracts_of, run_edge, upstreams_of, warn_unresolvable
-from edge.app.memory import warn_of_little_memory
 from edge.app.reloading import check_upstreams
 from edge.app.routes import build_routes
 from edge.call.allowances import Allowances
@@ -45,7 +44,6 @@ def main(arguments: Sequence[str]) -> NoReturn:
 def _run(settings: EdgeSettings) -> int:
     telemetry.configure_logs("edge", settings)
     gc.set_threshold(GC_THRESHOLD)
-    warn_of_little_memory(settings)
     sockets = BoundSockets.bind(settings)
     if settings.workers > 1:
         return _run_workers(settings, sockets)

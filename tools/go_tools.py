@@ -43,7 +43,7 @@ TOOLS = {
         "v1.7.12",
         "github.com/rhysd/actionlint.version",
         ("-version",),
-        "about 20 s on two cores",
+        "about 10 s on two cores",
     ),
     "grpcurl": GoTool(
         "github.com/fullstorydev/grpcurl",
@@ -51,7 +51,7 @@ TOOLS = {
         "v1.9.4",
         "main.version",
         ("-version",),
-        "about 35 s on two cores",
+        "about 40 s on two cores",
     ),
     "helm": GoTool(
         "helm.sh/helm/v4",
@@ -59,7 +59,7 @@ TOOLS = {
         "v4.3.1",
         "helm.sh/helm/v4/internal/version.version",
         ("version", "--short"),
-        "about 90 s on two cores",
+        "about 100 s on two cores",
     ),
     "helm3": GoTool(
         "helm.sh/helm/v3",

@@ -62,6 +62,7 @@ class EdgeApp(FastAPI):
         add_home(
             self,
             routes.served,
+            contract.registry,
             secured=secured,
             token_url=token_url,
             links=settings.page_links,

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from edge.app.docs import OPENAPI, REDOC, SERVICE, STYLE, SWAGGER_UI
 from edge.app.html_page import html_page
 from edge.contract.route import Route
+from edge.contract.types import LazyTypes
 from edge.http.negotiation import media_quality
 from edge.http.request import JSON
 from edge.openapi.comments import Comments
@@ -72,6 +73,7 @@ def prefers_page(accept: bytes) -> bool:
 def add_home(
     app: FastAPI,
     routes: Sequence[Route],
+    types: LazyTypes,
     *,
     secured: bool,
     token_url: str | None,
@@ -83,7 +85,7 @@ def add_home(
     """
     own = {**_DOCS, **(_OPERATIONS if has_operations else {})}
     services = _services(routes)
-    table = _ServiceTable(services)
+    table = _ServiceTable(services, types)
     simple = cache(partial(_simple, routes))
 
     async def serve(request: Request) -> Response:
@@ -118,10 +120,11 @@ def _count(services: dict[str, list[Route]]) -> str:
 
 
 class _ServiceTable:
-    """The table of services. Its rows are made at the first request, because they need the types of all services."""
+    """The table of services. Its rows are made at the first request, because they need the comments of all services."""
 
-    def __init__(self, services: dict[str, list[Route]]) -> None:
+    def __init__(self, services: dict[str, list[Route]], types: LazyTypes) -> None:
         self._services = services
+        self._types = types
         self._rows = ""
         self._lock = asyncio.Lock()
 
@@ -129,16 +132,14 @@ class _ServiceTable:
         """Returns the rows, with `{base}` where the base path goes. The event loop serves other requests meanwhile."""
         async with self._lock:
             if not self._rows:
-                self._rows = (await joined_cooperatively(_rows(self._services))).decode()
+                self._rows = (await joined_cooperatively(_rows(self._services, Comments(self._types)))).decode()
             return self._rows
 
 
-def _rows(services: dict[str, list[Route]]) -> Iterator[bytes]:
-    comments = Comments()
+def _rows(services: dict[str, list[Route]], comments: Comments) -> Iterator[bytes]:
     for name, routes in services.items():
-        service = routes[0].method.desc.parent
         package, _, short = name.rpartition(".")
-        about = _SENTENCE.match(comments.of(name, service.file))
+        about = _SENTENCE.match(comments.of(name))
         text = escape(" ".join(about[0].split()) if about else "").replace("{", "{{").replace("}", "}}")
         link = f'<a href="{{base}}{SWAGGER_UI}?{SERVICE}={quote(name)}">{escape(short)}</a>'
         row = f"<tr><td>{link} <small>{escape(package)}</small></td><td>{len(routes)}</td><td>{text}</td></tr>\n"

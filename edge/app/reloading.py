@@ -11,6 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from starlette.routing import Route as PageRoute
 
 from edge.app.edge_app import EdgeApp
+from edge.app.memory import warn_of_little_memory
 from edge.app.routes import Routes, build_routes
 from edge.call.address import ANY_SERVICE
 from edge.call.allowance_table import AllowanceTable
@@ -104,6 +105,7 @@ class ReloadingApp:
         check_upstreams(contract, self._settings)
         routes = build_routes(contract, self._settings, self._upstreams.__getitem__, self._verifier, self._allowances)
         _report_problems(routes, lenient=self._settings.lenient)
+        warn_of_little_memory(self._settings, len(contract.methods))
         return EdgeApp(contract, routes, self._settings, self._operations)
 
 

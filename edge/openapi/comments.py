@@ -7,8 +7,9 @@ indices into the FileDescriptorProto.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from protobuf import DescFile
-from protobuf.wkt import FileDescriptorProto
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+from edge.contract.types import LazyTypes
 
 # The numbers of the fields that hold elements with comments: in FileDescriptorProto, in DescriptorProto, and so on.
 _PACKAGE, _MESSAGE, _ENUM, _SERVICE, _FILE_EXTENSION = 2, 4, 5, 6, 7
@@ -24,22 +25,28 @@ _Path = tuple[int, ...]
 class Comments:
     """The comments of all files. A file is read when one of its comments is first wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, types: LazyTypes) -> None:
+        self._types = types
         self._by_file: dict[str, dict[str, str]] = {}
 
-    def of(self, full_name: str, file: DescFile) -> str:
-        """Returns the comment on an element of a file ("pkg.Message.field", or "pkg" for the package), or ""."""
-        found = self._by_file.get(file.name)
+    def of(self, name: str) -> str:
+        """Returns the comment on an element by its full name, such as "pkg.Message.field", or ""."""
+        return self._in_file(self._types.file_of(name)).get(name, "")
+
+    def of_package(self, name: str, file: str) -> str:
+        """Returns the comment on the package in the file with this name, or ""."""
+        return self._in_file(file).get(name, "")
+
+    def _in_file(self, name: str) -> dict[str, str]:
+        found = self._by_file.get(name)
         if found is None:
-            found = self._by_file[file.name] = _comments(file.proto)
-        return found.get(full_name, "")
+            found = self._by_file[name] = _comments(self._types.source(name))
+        return found
 
 
 def _comments(file: FileDescriptorProto) -> dict[str, str]:
-    info = file.source_code_info
-    if info is None:
-        return {}
-    texts = {tuple(each.path): each.leading_comments or each.trailing_comments for each in info.location}
+    locations = file.source_code_info.location
+    texts = {tuple(each.path): each.leading_comments or each.trailing_comments for each in locations}
     return {name: _clean(texts[path]) for path, name in _named(file) if texts.get(path)}
 
 

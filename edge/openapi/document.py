@@ -13,9 +13,8 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
-from protobuf import Registry
-
 from edge.contract.route import Route
+from edge.contract.types import LazyTypes
 from edge.openapi.comments import Comments
 from edge.openapi.operations import Operations
 from edge.openapi.parameters import SHARED
@@ -64,7 +63,7 @@ class Documents:
     def __init__(
         self,
         routes: Sequence[Route],
-        types: Registry,
+        types: LazyTypes,
         *,
         title: str,
         secured: bool,
@@ -115,10 +114,10 @@ class Documents:
     def pieces(self, service: str = "") -> Iterator[bytes]:
         """Yields the document of one service, or of all, in pieces that each take little time to make."""
         if self.are_split and not service:
-            yield _encode({**self._head((), Comments()), "paths": {}, "x-services": self._index()})
+            yield _encode({**self._head((), Comments(self._types)), "paths": {}, "x-services": self._index()})
             return
         routes = self._by_service[service] if service else self._routes
-        comments = Comments()
+        comments = Comments(self._types)
         components = Components(reserved=SCHEMAS)
         schemas = MessageSchemas(
             components, comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown
@@ -154,7 +153,11 @@ class Documents:
         """Returns the members of the document that precede the paths."""
         services = {route.method.service: route.method.desc.parent for route in routes}
         packages = {service.file.proto.package: service.file for service in services.values()}
-        about = [comments.of(package, file) for package, file in packages.items()] if len(packages) == 1 else []
+        about = (
+            [comments.of_package(package, file.name) for package, file in packages.items()]
+            if len(packages) == 1
+            else []
+        )
         head = {
             "openapi": VERSION,
             "info": {
@@ -163,10 +166,7 @@ class Documents:
                 "description": "\n\n".join(filter(None, [*about, _NOTES])),
             },
             "servers": [{"url": "/"}],
-            "tags": [
-                {"name": self._tags[name], "description": comments.of(name, service.file)}
-                for name, service in services.items()
-            ],
+            "tags": [{"name": self._tags[name], "description": comments.of(name)} for name in services],
         }
         if len(packages) > 1:
             head["x-tagGroups"] = [

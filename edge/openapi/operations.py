@@ -57,7 +57,7 @@ class Operations:
         """Returns the Operation Object of a route."""
         method = route.method
         kind = method.desc.method_kind
-        comment = self._comments.of(method.name, method.desc.parent.file)
+        comment = self._comments.of(method.name)
         summary = _SENTENCE_END.split(" ".join(comment.split()), maxsplit=1)[0] or method.desc.name
         operation: dict[str, Any] = {
             "operationId": operation_id,

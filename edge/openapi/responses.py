@@ -215,7 +215,7 @@ class Responses:
         this response.
         """
         is_own = not output.type_name.startswith("google.")
-        return self._comments.of(output.type_name, output.file) if is_own else ""
+        return self._comments.of(output.type_name) if is_own else ""
 
 
 # The response may have any media type. Generators that don't know ranges of media types use the first entry.

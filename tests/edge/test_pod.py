@@ -8,10 +8,13 @@ import yaml
 from structlog.testing import capture_logs
 
 from edge.app.memory import memory_bytes, warn_of_little_memory
+from edge.contract.contract import load
 from edge.settings import EdgeSettings
 
-VALUES: Final = Path(__file__).parents[2] / "charts" / "meshwright" / "values.yaml"
-DEFAULT: Final = sum(memory_bytes(EdgeSettings.model_validate({"contracts": "-", "upstreams": {}})).values())
+ROOT: Final = Path(__file__).parents[2]
+VALUES: Final = ROOT / "charts" / "meshwright" / "values.yaml"
+METHODS: Final = len(load(ROOT / "gen" / "contracts.binpb").methods)
+DEFAULT: Final = sum(memory_bytes(EdgeSettings.model_validate({"contracts": "-", "upstreams": {}}), METHODS).values())
 
 
 def settings(**changed: Any) -> EdgeSettings:
@@ -20,13 +23,13 @@ def settings(**changed: Any) -> EdgeSettings:
 
 
 def test_the_limits_fit_in_the_pod() -> None:
-    """With the defaults of settings and chart, all limits reached at once fit in the memory of the pod, for any
-    contract.
+    """With the defaults of settings and chart, all limits reached at once and all methods of the store called
+    fit in the memory of the pod.
     """
     values: dict[str, Any] = yaml.safe_load(VALUES.read_text())
     limit = values["edge"]["resources"]["limits"]["memory"]
     assert limit.endswith("Mi")
-    assert int(limit.removesuffix("Mi")) * 1024 * 1024 >= DEFAULT, memory_bytes(settings())
+    assert int(limit.removesuffix("Mi")) * 1024 * 1024 >= DEFAULT, memory_bytes(settings(), METHODS)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,12 @@ def test_the_limits_fit_in_the_pod() -> None:
 )
 def test_every_limit_that_takes_memory_counts(changed: dict[str, int], more: int) -> None:
     """A higher limit adds the memory that it allows; bodies of any maximum size are part of the held bytes."""
-    assert sum(memory_bytes(settings(**changed)).values()) == DEFAULT + more
+    assert sum(memory_bytes(settings(**changed), METHODS).values()) == DEFAULT + more
+
+
+def test_every_method_of_the_contract_counts() -> None:
+    """Each method of the contract adds the memory of its types and its endpoint, because strangers may call it."""
+    assert sum(memory_bytes(settings(), METHODS + 1).values()) == DEFAULT + 55_000
 
 
 @pytest.mark.parametrize(
@@ -62,11 +70,11 @@ def test_limits_that_do_not_fit_in_the_container_are_logged(
     if limit is not None:
         file.write_text(limit)
     with capture_logs() as logs:
-        warn_of_little_memory(settings(**changed), file)
+        warn_of_little_memory(settings(**changed), METHODS, file)
     assert len(logs) == warnings
     for entry in logs:
-        assert entry["allowed_bytes"] == sum(memory_bytes(settings(**changed)).values())
-        assert entry["connections"] == memory_bytes(settings(**changed))["connections"]
+        assert entry["allowed_bytes"] == sum(memory_bytes(settings(**changed), METHODS).values())
+        assert entry["connections"] == memory_bytes(settings(**changed), METHODS)["connections"]
 
 
 @pytest.mark.parametrize(("body", "held", "is_valid"), [(1000, 2000, True), (1000, 1999, False), (0, 1024, True)])

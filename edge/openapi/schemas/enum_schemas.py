@@ -42,7 +42,7 @@ class EnumSchemas:
         """
         numbers = _NUMBERS if enum.open else {"enum": sorted({value.number for value in enum.values})}
         choices = [{"type": "string", "enum": _names(enum)}, {"type": "integer", **numbers}]
-        return self._described(enum, {"anyOf": choices}, self._comments.of(enum.type_name, enum.file))
+        return self._described(enum, {"anyOf": choices}, self._comments.of(enum.type_name))
 
     def _text_schema(self, enum: DescEnum) -> Schema:
         """Returns the same for text. Generators write the value unchanged only if its type is string."""
@@ -51,14 +51,14 @@ class EnumSchemas:
         schema: Schema = {"type": "string", "examples": _names(enum)[:EXAMPLES_MAX]}
         add_for_validators(schema, {"anyOf": [{"enum": _names(enum)}, {"pattern": numbers}]})
         names = ", ".join(f"`{name}`" for name in _names(enum))
-        comment = self._comments.of(enum.type_name, enum.file)
+        comment = self._comments.of(enum.type_name)
         return self._described(enum, schema, "\n\n".join(filter(None, (comment, f"One of {names}, or its number."))))
 
     def _described(self, enum: DescEnum, schema: Schema, comment: str) -> Schema:
         """Adds the contract's comments on an enum and its values."""
         lines = [comment]
         for value in values_in_order(enum):
-            comment = self._comments.of(f"{enum.type_name}.{value.name}", enum.file)
+            comment = self._comments.of(f"{enum.type_name}.{value.name}")
             if about := " ".join([*comment.split(), *(["Deprecated."] if value.deprecated else [])]):
                 lines.append(f"- `{value.name}`: {about}")
         if description := "\n".join(filter(None, lines)):

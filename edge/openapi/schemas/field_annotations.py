@@ -54,9 +54,9 @@ class FieldAnnotations:
 
     def _comment(self, field: DescField | DescExtension) -> str:
         if isinstance(field, DescField):
-            comment = self._comments.of(f"{field.parent.type_name}.{field.name}", field.parent.file)
+            comment = self._comments.of(f"{field.parent.type_name}.{field.name}")
         else:
-            comment = self._comments.of(field.type_name, field.file)
+            comment = self._comments.of(field.type_name)
         if FieldBehavior.IMMUTABLE in behaviors(field):
             comment = f"{comment}\n\nCan't be changed later.".strip()
         return comment

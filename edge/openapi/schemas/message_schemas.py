@@ -97,7 +97,7 @@ class MessageSchemas:
         for extension in self._types.extensions_for(message):
             properties[f"[{extension.type_name}]"] = self.field(extension, variant)
         schema: Schema = {"type": "object", "properties": properties}
-        if comment := self._comments.of(message.type_name, message.file):
+        if comment := self._comments.of(message.type_name):
             schema["description"] = comment
         if names := [self._name(field, variant) for field in fields if field in required]:
             schema["required"] = names

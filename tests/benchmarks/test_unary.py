@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,12 +13,13 @@ from joserfc.jwk import KeySet
 
 from benchmarks.constant import Constant
 from benchmarks.go_peers import SOURCE, versions
+from benchmarks.http_load import Answer
 from benchmarks.ratio_plot import LABELS_WIDTH, plot
 from benchmarks.rounds import Spread
-from benchmarks.unary import AGAIN, LABELS, Plan, keep, ratios, report
+from benchmarks.unary import AGAIN, LABELS, NEAR_SATURATION, Plan, elapsed_s, keep, ratios, report
 from benchmarks.unary_contract import compile_image, encode, without_policies
 from benchmarks.unary_sides import BARE, ENVOY, Issuer, bodies
-from benchmarks.unary_work import Work, works
+from benchmarks.unary_work import MISSING, Work, works
 from edge.contract.contract import load
 
 ROUNDS = {
@@ -42,9 +44,14 @@ def test_ratios_are_to_envoy_in_the_same_round() -> None:
 def test_the_report_has_every_figure_of_every_side() -> None:
     """Each block has a line for each side, with the ratio to Envoy beside all but Envoy's."""
     kinds = works()
-    figures = {f"{work.name} CPU": 50.0 for work in kinds} | {"p50": 1.0, "p99": 2.0, "p99.9": 3.0}
+    figures = {f"{work.name} CPU": 50.0 for work in kinds} | {
+        "p50": 1.0,
+        "p99": 2.0,
+        "p99.9": 3.0,
+        NEAR_SATURATION: 4.0,
+    }
     lines = list(report({label: [figures] for label in LABELS}, {ENVOY: 70.4}, kinds))
-    blocks = len(kinds) + 3
+    blocks = len(kinds) + 4
     assert len([line for line in lines if line.startswith("\n")]) == blocks + 1
     assert lines[-1].split() == ["Envoy", "70"]
     assert len([line for line in lines if "1.00 (1.00 to 1.00) of Envoy" in line]) == blocks * (len(LABELS) - 1)
@@ -52,8 +59,31 @@ def test_the_report_has_every_figure_of_every_side() -> None:
 
 def test_a_plan_has_at_least_a_call_for_each_connection() -> None:
     """A small share of few calls is not none."""
-    plan = Plan(rounds=1, share=0.01, connections=16, rate=1, latency_s=1)
-    assert [plan.calls(work) for work in works()] == [60, 40, 16, 16, 16]
+    plan = Plan(rounds=1, share=0.01, connections=16, rate=1, latency_s=1, saturation=0.7)
+    by_name = {work.name: plan.calls(work) for work in works()}
+    assert {name: by_name[name] for name in ("get", "create", "list", "lines", "blob")} == {
+        "get": 60,
+        "create": 40,
+        "list": 16,
+        "lines": 16,
+        "blob": 16,
+    }
+    small = replace(plan, share=0.001)
+    assert [small.calls(work) for work in works()[:3]] == [16, 8, 32]
+
+
+def test_one_call_in_twenty_is_for_a_missing_order() -> None:
+    """The errors are spread over the load, and their statuses are expected."""
+    (errors,) = (work for work in works() if work.missing_every)
+    missing = [number for number, text in enumerate(errors.requests({}, 60)) if f"/{MISSING} " in text]
+    assert missing == [0, 20, 40]
+    assert errors.statuses(60) == {200: 57, 404: 3}
+    assert works()[0].statuses(60) == {200: 60}
+
+
+def test_the_elapsed_time_ends_with_the_last_answer() -> None:
+    """An early request may be answered last."""
+    assert elapsed_s([Answer(200, "", 10.0, 5.0), Answer(200, "", 12.0, 1.0)]) == 5.0
 
 
 def test_figures_are_kept_rounded(tmp_path: Path) -> None:
@@ -88,7 +118,7 @@ def test_everything_on_has_policies_and_rules(image: Path, tmp_path: Path) -> No
 
 def test_the_contract_is_understood_as_everything_on(image: Path) -> None:
     """Its methods are all routed."""
-    assert len(load(image).routes) == len(works())
+    assert {route.method.desc.name for route in load(image).routes} == {work.method for work in works()}
 
 
 def test_versions_of_the_go_peers() -> None:
@@ -123,10 +153,25 @@ def test_the_floor_answers_with_constant_bytes() -> None:
     assert sent[1]["body"] == b"{}"
 
 
+def test_the_floor_has_no_other_answers() -> None:
+    """Anything else is 404."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(Constant({"GET /a": "{}"})({"method": "GET", "path": "/b"}, receive, send))
+    assert sent[0]["status"] == 404
+
+
 def test_a_request_of_a_work_has_its_body_and_headers() -> None:
     """Headers of the side are added to those of all."""
     work = Work("w", "", "M", "POST", "/v1", {}, 1, {"a": 1})
-    head, _, body = work.request({"authorization": "Bearer t"}).partition("\r\n\r\n")
+    (text,) = work.requests({"authorization": "Bearer t"}, 1)
+    head, _, body = text.partition("\r\n\r\n")
     assert head.startswith("POST /v1 HTTP/1.1\r\n")
     assert "authorization: Bearer t" in head
     assert json.loads(body) == {"a": 1}

@@ -1,4 +1,5 @@
-// A gRPC server that answers each method with constant bytes, so that it costs little and the same for every side.
+// A gRPC server that answers each method with constant bytes, so that it costs little and the same for every side. A
+// request that contains the word "missing" is answered with NOT_FOUND.
 //
 //	backend <folder>
 //
@@ -7,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"log"
 	"net"
@@ -22,6 +24,8 @@ import (
 )
 
 const messageBytesMax = 64 << 20
+
+var missing = []byte("missing")
 
 func main() {
 	answers, err := readAnswers(os.Args[1])
@@ -72,6 +76,9 @@ func (a answers) serve(_ any, stream grpc.ServerStream) error {
 	var request []byte
 	if err := stream.RecvMsg(&request); err != nil {
 		return err
+	}
+	if bytes.Contains(request, missing) {
+		return status.Error(codes.NotFound, "There is no such order.")
 	}
 	return stream.SendMsg(answer)
 }

@@ -5,7 +5,9 @@ import re
 import pytest
 
 from local.declarations.checkout import read_services
-from tests.chart.render import ROOT, helm, template
+from tests.chart.render import ROOT, helm, objects, template
+
+DATABASE = "shop-postgres"
 
 REFUSED = {
     "an unknown value": ("edge.replica=3", r"at '/edge': additional properties 'replica' not allowed"),
@@ -105,3 +107,36 @@ def test_an_edge_that_knows_its_clients_may_be_open_to_the_public(values: tuple[
     """Without a mesh, behind a proxy that is named, or with its port outside of the mesh."""
     done = template("--set=edge.service.type=LoadBalancer", *values)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "pods_more"),
+    [
+        ("linkerd.enabled=false", 0),
+        ("services.orders.replicas=5", 3),
+        ("services.orders.autoscaling.enabled=true", 8),
+        ("services.information.replicas=5", 0),
+        ("services.orders.enabled=false", -2),
+    ],
+)
+def test_the_trial_database_has_room_for_every_pod(values: str, pods_more: int) -> None:
+    """In a rolling update each pod of a service and its successor hold their connections, and there is memory for all
+    connections. A service without a database needs none.
+    """
+    done = template("--set", values)
+    assert done.returncode == 0, done.stderr
+    (server,) = (
+        each for each in objects(done.stdout) if (each["kind"], each["metadata"]["name"]) == ("StatefulSet", DATABASE)
+    )
+    (container,) = server["spec"]["template"]["spec"]["containers"]
+    (most,) = (int(each["value"]) for each in container["env"] if each["name"] == "MAX_CONNECTIONS")
+    pods = pods_more + 2 * sum(each.declaration.database for each in read_services(ROOT))
+    assert most == 2 * 8 * pods + 20
+    assert container["resources"]["limits"]["memory"] == f"{384 + 7 * most}Mi"
+
+
+def test_an_own_memory_limit_of_the_trial_database_stays() -> None:
+    """The derived limit is only for those that set none."""
+    done = template("--set=postgres.resources.limits.memory=3Gi")
+    assert done.returncode == 0, done.stderr
+    assert "memory: 3Gi" in done.stdout

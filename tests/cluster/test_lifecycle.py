@@ -19,7 +19,12 @@ from tests.cluster.cluster import (
     packaged,
 )
 
-SMALL = ("--values", str(CHART / "values-trial.yaml"), "--set=linkerd.enabled=false,workloads.env.LOG_LEVEL=debug")
+# Low requests, so that two CPUs have room for it beside the release that the other tests share.
+CPU = ",".join(f"{part}.resources.requests.cpu=10m" for part in ("workloads", "postgres"))
+SMALL = (
+    *("--values", str(CHART / "values-trial.yaml")),
+    f"--set=linkerd.enabled=false,workloads.env.LOG_LEVEL=debug,{CPU}",
+)
 SECRETS = (
     ("identity", "STAFF_PASSWORD"),
     ("identity", "KEY_ENCRYPTION_SECRET"),

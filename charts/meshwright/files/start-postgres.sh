@@ -35,4 +35,4 @@ existing=$(echo "SELECT datname FROM pg_database" | single)
 } | single >/dev/null
 
 exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp -c hba_file=/configuration/pg_hba.conf \
-    -c max_connections=200 -c timezone=UTC -c log_timezone=UTC
+    -c max_connections="$MAX_CONNECTIONS" -c timezone=UTC -c log_timezone=UTC

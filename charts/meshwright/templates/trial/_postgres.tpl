@@ -3,6 +3,8 @@ command: {{ .values.command | default (list "sh" "/configuration/start-postgres.
 env:
   - name: PGDATA
     value: /data/postgres
+  - name: MAX_CONNECTIONS
+    value: {{ .connections | quote }}
 ports:
   - name: postgres
     containerPort: 5432
@@ -17,6 +19,28 @@ lifecycle:
   preStop:
     exec: # the fast shutdown: the one that SIGTERM asks for waits until every client has left
       command: [sh, -c, "kill -INT 1"]
+{{- end }}
+
+{{/*
+The connections that the pods of all services may hold, and 20 more. A pod holds at most 8: a pool of 5,
+and sessions that wait for notifications or hold locks. In a rolling update a service has its old pods
+and its new ones. Takes root; databases, the names of the services that have one.
+*/}}
+{{- define "meshwright.postgres-connections" -}}
+{{- $connections := 20 }}
+{{- $databases := .databases }}
+{{- range $name, $spec := include "meshwright.services" .root | fromJson }}
+{{- if has $name $databases }}
+{{- $pods := ternary $spec.autoscaling.maxReplicas $spec.replicas $spec.autoscaling.enabled }}
+{{- $connections = add $connections (mul 2 $pods 8) }}
+{{- end }}
+{{- end }}
+{{- $connections }}
+{{- end }}
+
+{{/* Of a connection up to 7 MB, and 384 MB for shared buffers and maintenance. Takes the number of connections. */}}
+{{- define "meshwright.postgres-memory" -}}
+{{ add 384 (mul 7 .) }}Mi
 {{- end }}
 
 {{/*

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from edge.openapi.json_schema import Schema
+from edge.openapi.quoted_values import UUID, quoted_value
 
 # Python has no public parser of regular expressions, and types know nothing of its own.
 _parser: Any = import_module("re._parser")
@@ -13,6 +14,7 @@ op: Any = import_module("re._constants")
 
 EXAMPLE_LENGTH_MAX: Final = 200
 
+_WORD: Final = "example"
 _TEXT: Final = "example text "
 _BY_FORMAT: Final = {
     "email": "ada@example.com",
@@ -21,7 +23,7 @@ _BY_FORMAT: Final = {
     "ipv6": "2001:db8::1",
     "uri": "https://www.example.com/",
     "uri-reference": "/path",
-    "uuid": "f81d4fae-7dec-41d0-a765-00a0c91e6bf6",
+    "uuid": UUID,
 }
 
 
@@ -60,7 +62,8 @@ def _example(schema: Schema) -> Any:
         return schema["const"]
     kind = schema.get("type", "")
     if kind == "array":
-        item = example(schema["items"]) if schema.get("minItems", 0) < 2 else None
+        given = schema["items"].get("examples") or [example(schema["items"])]
+        item = given[0] if schema.get("minItems", 0) < 2 else None
         return None if item is None else [item]
     if "string" in kind:
         found = _text(schema)
@@ -72,7 +75,9 @@ def _text(schema: Schema) -> str | None:
     if "not" in schema:
         return None
     if (pattern := schema.get("pattern")) is not None:
-        return _matching(pattern, schema.get("minLength", 0))
+        readable = (quoted_value(schema.get("description", "")), _WORD)
+        found = next((each for each in readable if each is not None and _fits(each, schema)), None)
+        return _matching(pattern, schema.get("minLength", 0)) if found is None else found
     if "format" in schema:
         return _BY_FORMAT.get(str(schema["format"]))
     if not schema.get("minLength"):

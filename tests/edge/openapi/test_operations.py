@@ -97,7 +97,7 @@ def test_parameters_are_read_from_text(shapes: dict[str, Any]) -> None:
     draw = shapes["paths"]["/v1/draw/{name}"]["get"]
     color = parameter(draw, "leaf.color")
     assert color["description"] == "Required if another parameter of `leaf` is given."
-    assert (color["schema"]["minLength"], color["schema"]["examples"]) == (2, ["aa"])
+    assert (color["schema"]["minLength"], color["schema"]["examples"]) == (2, ["example"])
     planted = shapes["paths"]["/v1/plant/{veins}"]["put"]
     assert parameter(planted, "leaf.color")["required"] is True, "the path gives leaf.veins already"
 

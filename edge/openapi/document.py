@@ -19,8 +19,11 @@ from edge.openapi.comments import Comments
 from edge.openapi.operations import Operations
 from edge.openapi.parameters import SHARED
 from edge.openapi.paths import PathPattern, Paths
-from edge.openapi.request_samples import RequestSamples
 from edge.openapi.responses import HEADERS, SCHEMAS, error_responses
+from edge.openapi.samples.field_values import FieldValues
+from edge.openapi.samples.request_samples import RequestSamples
+from edge.openapi.samples.response_samples import ResponseSamples
+from edge.openapi.samples.rule_check import RuleCheck
 from edge.openapi.schemas.components import Components
 from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.reply.response_writer import JsonStyle
@@ -122,8 +125,7 @@ class Documents:
         schemas = MessageSchemas(
             components, comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown
         )
-        samples = RequestSamples(schemas, self._types)
-        operations = Operations(schemas, comments, self._tags, samples, security=tuple(self._security_schemes(routes)))
+        operations = self._operations(schemas, comments, tuple(self._security_schemes(routes)))
         by_path: dict[str, list[tuple[Route, PathPattern]]] = {}
         paths = Paths()
         for route in routes:
@@ -135,6 +137,14 @@ class Documents:
         yield b'}, "components": ' + _open(self._components(routes)) + b', "schemas": {'
         yield from _members(chain(SCHEMAS.items(), components.take()))
         yield b"}}}"
+
+    def _operations(self, schemas: MessageSchemas, comments: Comments, security: Sequence[str]) -> Operations:
+        """Returns the maker of the operations, whose samples have schemas that are not in the document."""
+        values = FieldValues(MessageSchemas(Components(), comments, self._types))
+        check = RuleCheck(self._types, schemas.requirements.validator)
+        request_samples = RequestSamples(values, schemas.requirements, check)
+        response_samples = ResponseSamples(values, schemas.requirements, check, self._types, self._style or JsonStyle())
+        return Operations(schemas, comments, self._tags, request_samples, response_samples, security=security)
 
     def _path_item(self, found: list[tuple[Route, PathPattern]], operations: Operations) -> dict[str, Any]:
         """Returns the Path Item Object of a path. Custom HTTP methods are in an extension that has the name of their

@@ -10,6 +10,11 @@ BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 _ANNOTATIONS: Final[tuple[str, ...]] = ("description", "default", "deprecated", "readOnly", "writeOnly", "examples")
 
 
+def media_type(schema: Schema, sample: Any) -> dict[str, Any]:
+    """Returns a Media Type Object. A `sample` of None is left out."""
+    return {"schema": schema} if sample is None else {"schema": schema, "example": sample}
+
+
 def add_for_validators(schema: Schema, more: Schema) -> None:
     """Adds keywords to a schema that only validators read; they hold for every value but null. Generators make a type
     of their own of each `anyOf`, `allOf` and `not`, even where those don't constrain the type, or fail; they ignore

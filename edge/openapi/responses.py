@@ -12,8 +12,9 @@ from edge.http.errors import PROBLEM, render
 from edge.http.request import JSON
 from edge.openapi import streams
 from edge.openapi.comments import Comments
-from edge.openapi.json_schema import BINARY, Schema, nullable
+from edge.openapi.json_schema import BINARY, Schema, media_type, nullable
 from edge.openapi.oauth2_responses import OAUTH2_ERROR, oauth2_error_responses
+from edge.openapi.samples.response_samples import ResponseSamples
 from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.protojson.leaf_readers import TEXT_MESSAGES
@@ -160,16 +161,17 @@ def _headers(*names: str) -> dict[str, Any]:
 class Responses:
     """The responses of a document's operations."""
 
-    def __init__(self, schemas: MessageSchemas, comments: Comments, *, secured: bool) -> None:
+    def __init__(self, schemas: MessageSchemas, comments: Comments, samples: ResponseSamples, *, secured: bool) -> None:
         """`secured` says that the edge verifies tokens."""
         self._schemas = schemas
         self._comments = comments
+        self._samples = samples
         self._secured = secured
 
-    def of(self, route: Route) -> dict[str, Any]:
-        """Returns the Responses Object of a route."""
+    def of(self, route: Route, request_sample: Any) -> dict[str, Any]:
+        """Returns the Responses Object of a route. `request_sample` is that of its body, or None."""
         policy = route.method.policy
-        responses: dict[str, Any] = {str(policy.http_status): self._success(route)}
+        responses: dict[str, Any] = {str(policy.http_status): self._success(route, request_sample)}
         if returns_http_body(route) and _streams_responses(route):
             responses["206"] = {"description": "The part that Range asked for.", "content": _BINARY_CONTENT}
         if _has_etag(route):
@@ -191,7 +193,7 @@ class Responses:
             responses[status] = {"$ref": f"#/components/responses/{status}"}
         return responses
 
-    def _success(self, route: Route) -> dict[str, Any]:
+    def _success(self, route: Route, request_sample: Any) -> dict[str, Any]:
         method = route.method
         output = method.desc.output
         response: dict[str, Any] = {
@@ -206,9 +208,11 @@ class Responses:
         if route.response_body is not None:
             schema = self._schemas.field(route.response_body, SchemaVariant.RESPONSE)
             schema = nullable(schema) if _may_be_null(route.response_body) else schema
+        sample = self._samples.of(route, request_sample)
         if _streams_responses(route):
-            return {**response, "content": streams.response_content(schema, ERROR)}
-        return {**response, "content": {JSON: {"schema": schema}}}
+            stream = None if sample is None else streams.StreamSample(sample, self._samples.event_id(route, sample))
+            return {**response, "content": streams.response_content(schema, ERROR, stream)}
+        return {**response, "content": {JSON: media_type(schema, sample)}}
 
     def _comment(self, output: DescMessage) -> str:
         """Returns the contract's comment on the type of the response. Those of Google's types describe the types, not

@@ -4,10 +4,12 @@ OpenAPI 3.1 can only describe a body of a single value. The media type of a stre
 message beside its own, as `x-itemSchema`; OpenAPI 3.2 calls it itemSchema.
 """
 
+import json
+from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.http.request import JSON
-from edge.openapi.json_schema import Schema
+from edge.openapi.json_schema import Schema, media_type
 
 NDJSON: Final = "application/x-ndjson"
 EVENTS: Final = "text/event-stream"
@@ -32,8 +34,28 @@ def request_body(message: Schema, sample: Any) -> dict[str, Any]:
     }
 
 
-def response_content(message: Schema, error: Schema) -> dict[str, Any]:
-    """Returns the content of a response that is a stream of messages. Accept selects the media type."""
+@dataclass(frozen=True, slots=True)
+class StreamSample:
+    """A sample of a stream of one message, with the id that the message has as a server-sent event, if it has one."""
+
+    message: Any
+    event_id: str | None
+
+    def in_media_types(self) -> dict[str, Any]:
+        """Returns the stream in each media type."""
+        line = json.dumps(self.message, separators=(",", ":"), ensure_ascii=False)
+        identified = "" if self.event_id is None else f"id: {self.event_id}\n"
+        return {
+            JSON: [self.message],
+            NDJSON: f"{line}\n",
+            EVENTS: f"{identified}data: {line}\n\nevent: end\ndata: {{}}\n\n",
+        }
+
+
+def response_content(message: Schema, error: Schema, sample: StreamSample | None) -> dict[str, Any]:
+    """Returns the content of a response that is a stream of messages. Accept selects the media type. `sample` is None
+    if none is known.
+    """
     item = {"anyOf": [message, error]}
     lines = {"type": "string", "description": f"Messages as JSON, one in each line. {_FAILED}"}
     events = {
@@ -41,8 +63,10 @@ def response_content(message: Schema, error: Schema) -> dict[str, Any]:
         "description": "An event for each message, with the message as JSON in its data; then an event named end, or "
         "one named error if the call fails after the first message.",
     }
+    array = {"type": "array", "items": item, "description": _FAILED}
+    samples = {} if sample is None else sample.in_media_types()
     return {
-        JSON: {"schema": {"type": "array", "items": item, "description": _FAILED}},
-        NDJSON: {"schema": lines, "x-itemSchema": item},
-        EVENTS: {"schema": events, "x-itemSchema": item},
+        JSON: media_type(array, samples.get(JSON)),
+        NDJSON: {**media_type(lines, samples.get(NDJSON)), "x-itemSchema": item},
+        EVENTS: {**media_type(events, samples.get(EVENTS)), "x-itemSchema": item},
     }

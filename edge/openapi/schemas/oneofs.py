@@ -69,3 +69,15 @@ def excluded_by(given: Iterable[DescField]) -> frozenset[DescField]:
         if not isinstance(field.value, DescFieldValueList | DescFieldValueMap) and field.value.oneof is not None
     ]
     return frozenset(member for oneof in oneofs for member in oneof.fields if member not in fields)
+
+
+def excluded_by_rules(given: Iterable[DescField]) -> frozenset[DescField]:
+    """Returns the fields that can't be given beside these because of the rules of their messages."""
+    fields = set(given)
+    excluded: set[DescField] = set()
+    for field in fields:
+        rules = message_rules(field.parent)
+        for rule in rules.oneof if rules is not None else ():
+            if field.name in rule.fields:
+                excluded |= {each for each in field.parent.fields if each.name in rule.fields and each not in fields}
+    return frozenset(excluded)

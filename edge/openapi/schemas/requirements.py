@@ -21,9 +21,16 @@ class Requirements:
 
     def __init__(self) -> None:
         self.validator = Validator()
+        self._by_rules: dict[str, frozenset[str]] = {}
 
     def by_rules(self, message: DescMessage) -> frozenset[str]:
         """Returns the names of the fields, and oneofs, whose absence breaks a rule of the contract."""
+        found = self._by_rules.get(message.type_name)
+        if found is None:
+            found = self._by_rules[message.type_name] = self._missing_in_empty(message)
+        return found
+
+    def _missing_in_empty(self, message: DescMessage) -> frozenset[str]:
         if not _has_rules(message):
             return frozenset()
         try:

@@ -1,0 +1,1 @@
+"""Samples of requests and responses, which the pages show."""

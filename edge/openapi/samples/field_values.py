@@ -33,6 +33,9 @@ _TIME: Final = "2026-01-31T12:00:00Z"
 _LATER: Final = "2026-01-31T13:00:00Z"
 _LATER_NAMES: Final = re.compile("(end|expire|expiration|next|purge)_|.*_until$")
 
+_URL: Final = "https://www.example.com/"
+_URL_NAMES: Final = re.compile("(.*_)?(uri|url|endpoint)")
+
 _WELL_KNOWN: Final[dict[str, Any]] = {
     _TIMESTAMP: _TIME,
     "google.protobuf.Duration": "1.5s",
@@ -61,8 +64,6 @@ _TEXTS_BY_NAME: Final = {
     "uid": UUID,
     "etag": "1",
     "email": "ada@example.com",
-    "uri": "https://www.example.com/",
-    "url": "https://www.example.com/",
     "next_page_token": "bmV4dA",
     "resume_token": "cmVzdW1l",
     "language_code": "en",
@@ -116,7 +117,8 @@ class FieldValues:
         self, field: DescField, element: DescMessage | DescEnum | ScalarType, object_of: Callable[[DescMessage], Any]
     ) -> Any:
         if element is ScalarType.STRING:
-            return quoted_value(self.description(field)) or _TEXTS_BY_NAME.get(field.name) or _scalar(element)
+            named = _URL if _URL_NAMES.fullmatch(field.name) else _TEXTS_BY_NAME.get(field.name)
+            return quoted_value(self.description(field)) or named or _scalar(element)
         if isinstance(element, DescMessage) and element.type_name == _TIMESTAMP:
             return _LATER if _LATER_NAMES.match(field.name) else _TIME
         return value_of(element, object_of)

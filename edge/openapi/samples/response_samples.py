@@ -31,7 +31,7 @@ DEPTH_MAX: Final = 4
 
 # "Absent until it is shipped", "empty if it is not deleted": the field is present in a special case only.
 _SPECIAL: Final = re.compile(
-    r"\b(?:absent|empty|unset|not\s+set)\s+(?:until|unless|if\s+(?:it\s+(?:is|was)\s+not|not|no|nothing)\b)",
+    r"\b(?:absent|empty|unset|not\s+set)\s+(?:until|unless|if\s+(?:[^\s.]+\s+){0,4}(?:not|no|nothing)\b)",
     re.IGNORECASE,
 )
 _NO_VALUES: Final[tuple[Any, ...]] = (None, {}, [])

@@ -15,6 +15,7 @@ from googleapis.google.api import annotations_pb
 from meshwright.policy.v1 import policy_pb
 from protobuf import Message
 from protobuf._codegen import file_desc
+from protovalidate._gen.buf.validate import validate_pb
 
 if TYPE_CHECKING:
     from protobuf import DescFile
@@ -74,8 +75,9 @@ class Information(Message[_InformationFields]):
 
 
 _DESC = file_desc(
-    b'\n+meshwright/information/v1/information.proto\x12\x19meshwright.information.v1\x1a\x1cgoogle/api/annotations.proto\x1a!meshwright/policy/v1/policy.proto"\x17\n\x15GetInformationRequest"!\n\x0bInformation\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text2\xa5\x01\n\x12InformationService\x12\x8e\x01\n\x0eGetInformation\x120.meshwright.information.v1.GetInformationRequest\x1a&.meshwright.information.v1.Information""\x90\x02\x01\xe2\xa6\x19\x04\x1a\x02\x08\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/informationb\x06proto3',
+    b'\n+meshwright/information/v1/information.proto\x12\x19meshwright.information.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a!meshwright/policy/v1/policy.proto"\x17\n\x15GetInformationRequest"<\n\x0bInformation\x12-\n\x04text\x18\x01 \x01(\tR\x04textB\x19\xbaH\x16r\x14\x92\x02\x11The answer is 42.2\xa5\x01\n\x12InformationService\x12\x8e\x01\n\x0eGetInformation\x120.meshwright.information.v1.GetInformationRequest\x1a&.meshwright.information.v1.Information""\x90\x02\x01\xe2\xa6\x19\x04\x1a\x02\x08\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/informationb\x06proto3',
     [
+        validate_pb.desc(),
         annotations_pb.desc(),
         policy_pb.desc(),
     ],

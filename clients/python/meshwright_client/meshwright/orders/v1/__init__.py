@@ -526,7 +526,7 @@ class Order(betterproto2.Message):
         12, betterproto2.TYPE_ENUM, default_factory=lambda: OrderCancelReason(0)
     )
     """
-    Output only. The reason why the order was cancelled.
+    Output only. The reason why the order was cancelled. Absent if the order is not cancelled.
     """
 
     payment: "str" = betterproto2.field(13, betterproto2.TYPE_STRING)

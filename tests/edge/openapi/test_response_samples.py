@@ -70,6 +70,7 @@ message Riddle {
 }
 message Wreck { int32 metres = 1 [(buf.validate.field).int32 = {gte: 5}]; string diver = 2; }
 message Ship {
+  option (buf.validate.message).oneof = {fields: ["pilot", "wheel"]};
   // Identifier. The resource name, in the form "fleets/{fleet}/ships/{uid}".
   string name = 1 [(google.api.field_behavior) = IDENTIFIER];
   // Output only. A UUID.
@@ -89,6 +90,10 @@ message Ship {
   oneof drive { int64 sails = 12; int32 horses = 13; }
   Kind kind = 14;
   map<int32, bool> decks = 15;
+  string pilot = 16;
+  bool wheel = 17;
+  google.protobuf.Timestamp end_time = 18;
+  string home_url = 19;
 }
 enum Kind { KIND_UNSPECIFIED = 0; KIND_BARGE = 1 [deprecated = true]; KIND_WHALER = 2; }
 """
@@ -101,6 +106,9 @@ SHIP: Final[dict[str, Any]] = {
     "sails": "1",
     "kind": "KIND_WHALER",
     "decks": {"0": True},
+    "pilot": "example",
+    "endTime": "2026-01-31T13:00:00Z",
+    "homeUrl": "https://www.example.com/",
 }
 
 
@@ -213,7 +221,7 @@ def test_each_json_response_has_a_sample(image: FileDescriptorSet) -> None:
 
 def test_a_sample_has_what_the_service_chooses(ships: Contract) -> None:
     """It has names in the form that the comment gives, UUIDs and times; no field that no response has, none that is
-    deprecated or breaks a rule, none of a special case, and no message in itself.
+    deprecated or breaks a rule, none of a special case, one of those that exclude each other, and no message in itself.
     """
     assert samples_of(ships)["Get"] == SHIP
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -31,6 +32,9 @@ from tests.broker import ADMIN
 # Nothing depends on how fast a machine is; the rest is Hypothesis' own profile, another one in CI.
 settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# A job in the background of a shell, and so all that the tests start, would ignore SIGINT, which tests of Ctrl-C send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

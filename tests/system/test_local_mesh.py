@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -116,7 +117,11 @@ def test_events_are_followed_until_ctrl_c(mesh: Mesh, staff: Client, customer: C
     customer.wait_for_order(placed[0], "STATE_CANCELLED")  # there are no units: a second event
     command = [sys.executable, "-m", "local", "events", "orders"]
     environment = os.environ | {"MESH_HOME": str(mesh.home)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
+    with (
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail,
+        ExitStack() as stack,
+    ):
+        stack.callback(tail.kill)  # or a failure would wait for it for ever
         assert tail.stdout is not None
         assert tail.stderr is not None
         found: list[str] = []

@@ -14,8 +14,8 @@ LINES: Final = 9_000
 ORDERS: Final = 50
 TITLE: Final = "A folding saw with a blade of hardened steel"
 BLOB_BYTES: Final = 1_000_000
-MISSING: Final = "missing"
-"""The id of an order that the backend does not have."""
+MISSING: Final = "00000000-0000-4000-8000-000000000404"
+"""The id of an order that the backend does not have: its source has it too."""
 _ID: Final = "0d1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 
 

@@ -1,5 +1,5 @@
 // A gRPC server that answers each method with constant bytes, so that it costs little and the same for every side. A
-// request that contains the word "missing" is answered with NOT_FOUND.
+// request for one order is answered with NOT_FOUND.
 //
 //	backend <folder>
 //
@@ -25,7 +25,8 @@ import (
 
 const messageBytesMax = 64 << 20
 
-var missing = []byte("missing")
+// missing is the id of an order that this server does not have: benchmarks/unary_work.py asks for it.
+var missing = []byte("00000000-0000-4000-8000-000000000404")
 
 func main() {
 	answers, err := readAnswers(os.Args[1])

@@ -110,28 +110,29 @@ def test_an_edge_that_knows_its_clients_may_be_open_to_the_public(values: tuple[
 
 
 @pytest.mark.parametrize(
-    ("values", "pods_more"),
+    ("values", "more"),
     [
         ("linkerd.enabled=false", 0),
-        ("services.orders.replicas=5", 3),
-        ("services.orders.autoscaling.enabled=true", 8),
+        ("services.orders.replicas=5", 2 * 3 * 8),
+        ("services.orders.autoscaling.enabled=true", 2 * 8 * 8),
+        ("services.orders.env.DATABASE_POOL_SIZE=15", 2 * 2 * 10),
         ("services.information.replicas=5", 0),
-        ("services.orders.enabled=false", -2),
+        ("services.orders.enabled=false", -2 * 2 * 8),
     ],
 )
-def test_the_trial_database_has_room_for_every_pod(values: str, pods_more: int) -> None:
+def test_the_trial_database_has_room_for_every_pod(values: str, more: int) -> None:
     """In a rolling update each pod of a service and its successor hold their connections, and there is memory for all
     connections. A service without a database needs none.
     """
-    done = template("--set", values)
+    done = template("--set-string" if "env." in values else "--set", values)
     assert done.returncode == 0, done.stderr
     (server,) = (
         each for each in objects(done.stdout) if (each["kind"], each["metadata"]["name"]) == ("StatefulSet", DATABASE)
     )
     (container,) = server["spec"]["template"]["spec"]["containers"]
     (most,) = (int(each["value"]) for each in container["env"] if each["name"] == "MAX_CONNECTIONS")
-    pods = pods_more + 2 * sum(each.declaration.database for each in read_services(ROOT))
-    assert most == 2 * 8 * pods + 20
+    pods = 2 * sum(each.declaration.database for each in read_services(ROOT))
+    assert most == 2 * 8 * pods + 20 + more
     assert container["resources"]["limits"]["memory"] == f"{384 + 7 * most}Mi"
 
 

@@ -22,9 +22,9 @@ lifecycle:
 {{- end }}
 
 {{/*
-The connections that the pods of all services may hold, and 20 more. A pod holds at most 8: a pool of 5,
-and sessions that wait for notifications or hold locks. In a rolling update a service has its old pods
-and its new ones. Takes root; databases, the names of the services that have one.
+The connections that the pods of all services may hold, and 20 more. A pod holds its pool and at most 3
+sessions that wait for notifications or hold locks. In a rolling update a service has its old pods and
+its new ones. Takes root; databases, the names of the services that have one.
 */}}
 {{- define "meshwright.postgres-connections" -}}
 {{- $connections := 20 }}
@@ -32,7 +32,8 @@ and its new ones. Takes root; databases, the names of the services that have one
 {{- range $name, $spec := include "meshwright.services" .root | fromJson }}
 {{- if has $name $databases }}
 {{- $pods := ternary $spec.autoscaling.maxReplicas $spec.replicas $spec.autoscaling.enabled }}
-{{- $connections = add $connections (mul 2 $pods 8) }}
+{{- $pool := dig "env" "DATABASE_POOL_SIZE" 5 $spec | int }}
+{{- $connections = add $connections (mul 2 $pods (add $pool 3)) }}
 {{- end }}
 {{- end }}
 {{- $connections }}

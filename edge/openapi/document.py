@@ -83,6 +83,7 @@ class Documents:
         self._routes = routes
         self._url = url
         self._types = types
+        self._comments = Comments(types)
         self._title = title
         self._secured = secured
         self._token_url = token_url
@@ -117,34 +118,33 @@ class Documents:
     def pieces(self, service: str = "") -> Iterator[bytes]:
         """Yields the document of one service, or of all, in pieces that each take little time to make."""
         if self.are_split and not service:
-            yield _encode({**self._head((), Comments(self._types)), "paths": {}, "x-services": self._index()})
+            yield _encode({**self._head(()), "paths": {}, "x-services": self._index()})
             return
         routes = self._by_service[service] if service else self._routes
-        comments = Comments(self._types)
         components = Components(reserved=SCHEMAS)
         schemas = MessageSchemas(
-            components, comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown
+            components, self._comments, self._types, style=self._style, ignore_unknown=self._ignore_unknown
         )
-        operations = self._operations(schemas, comments, tuple(self._security_schemes(routes)))
+        operations = self._operations(schemas, tuple(self._security_schemes(routes)))
         by_path: dict[str, list[tuple[Route, PathPattern]]] = {}
         paths = Paths()
         for route in routes:
             path = paths.of(route)
             by_path.setdefault(path.text, []).append((route, path))
             yield b""
-        yield _open(self._head(routes, comments)) + b', "paths": {'
+        yield _open(self._head(routes)) + b', "paths": {'
         yield from _members((text, self._path_item(found, operations)) for text, found in by_path.items())
         yield b'}, "components": ' + _open(self._components(routes)) + b', "schemas": {'
         yield from _members(chain(SCHEMAS.items(), components.take()))
         yield b"}}}"
 
-    def _operations(self, schemas: MessageSchemas, comments: Comments, security: Sequence[str]) -> Operations:
+    def _operations(self, schemas: MessageSchemas, security: Sequence[str]) -> Operations:
         """Returns the maker of the operations, whose samples have schemas that are not in the document."""
-        values = FieldValues(MessageSchemas(Components(), comments, self._types))
+        values = FieldValues(MessageSchemas(Components(), self._comments, self._types))
         check = RuleCheck(self._types, schemas.requirements.validator)
         request_samples = RequestSamples(values, schemas.requirements, check)
         response_samples = ResponseSamples(values, schemas.requirements, check, self._types, self._style or JsonStyle())
-        return Operations(schemas, comments, self._tags, request_samples, response_samples, security=security)
+        return Operations(schemas, self._comments, self._tags, request_samples, response_samples, security=security)
 
     def _path_item(self, found: list[tuple[Route, PathPattern]], operations: Operations) -> dict[str, Any]:
         """Returns the Path Item Object of a path. Custom HTTP methods are in an extension that has the name of their
@@ -159,12 +159,12 @@ class Documents:
                 others.setdefault(route.http_method, operations.of(route, self._ids[id(route)], path))
         return item
 
-    def _head(self, routes: Sequence[Route], comments: Comments) -> dict[str, Any]:
+    def _head(self, routes: Sequence[Route]) -> dict[str, Any]:
         """Returns the members of the document that precede the paths."""
         services = {route.method.service: route.method.desc.parent for route in routes}
         packages = {service.file.proto.package: service.file for service in services.values()}
         about = (
-            [comments.of_package(package, file.name) for package, file in packages.items()]
+            [self._comments.of_package(package, file.name) for package, file in packages.items()]
             if len(packages) == 1
             else []
         )
@@ -176,7 +176,7 @@ class Documents:
                 "description": "\n\n".join(filter(None, [*about, _NOTES])),
             },
             "servers": [{"url": "/"}],
-            "tags": [{"name": self._tags[name], "description": comments.of(name)} for name in services],
+            "tags": [{"name": self._tags[name], "description": self._comments.of(name)} for name in services],
         }
         if len(packages) > 1:
             head["x-tagGroups"] = [

@@ -1,5 +1,5 @@
 // A gRPC server that answers each method with constant bytes, so that it costs little and the same for every side. A
-// request for one order is answered with NOT_FOUND.
+// request that contains the id of one certain order is answered with NOT_FOUND.
 //
 //	backend <folder>
 //

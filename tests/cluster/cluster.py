@@ -21,8 +21,9 @@ LOAD = Path(__file__).with_name("load.py")
 BROKER_ATTEMPTS = ROOT / "tests" / "broker_attempts.py"
 
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
+BROKER = os.environ.get("BROKER", "nats")
 TRIAL_IMAGES = {
-    name: os.environ[f"{name.upper()}_IMAGE"] for name in ("postgres", "nats") if f"{name.upper()}_IMAGE" in os.environ
+    name: os.environ[f"{name.upper()}_IMAGE"] for name in ("postgres", BROKER) if f"{name.upper()}_IMAGE" in os.environ
 }
 VALUES = os.environ.get("VALUES", "")
 
@@ -82,12 +83,13 @@ def mesh_runs() -> bool:
     return bool(found.strip())
 
 
-def image_values(image: str) -> list[str]:
-    """Our image and those of this run's trial servers, as arguments of Helm."""
+def values_of_the_run(image: str) -> list[str]:
+    """Returns our image, the broker and the images of the trial servers, as arguments of Helm."""
     repository, _, tag = image.rpartition(":")
     trial = [f"{name}.image={image}" for name, image in TRIAL_IMAGES.items()]
+    broker = [f"{name}.enabled={str(name == BROKER).lower()}" for name in ("nats", "rabbitmq")]
     values = ["--values", VALUES] if VALUES else []
-    return [*values, "--set", ",".join([f"image.repository={repository},image.tag={tag}", *trial])]
+    return [*values, "--set", ",".join([f"image.repository={repository},image.tag={tag}", *broker, *trial])]
 
 
 @contextmanager
@@ -124,7 +126,7 @@ class Release:
             "--install",
             "--wait",
             f"--timeout={READY_S}s",
-            *image_values(image),
+            *values_of_the_run(image),
             *arguments,
         )
 
@@ -252,28 +254,15 @@ except urllib.error.HTTPError as error:
 """
 
 
-def stream(release: Release) -> Object:
-    """Returns the broker's information about the stream; `state` counts the events of each subject."""
-    state: Object = json.loads(release.kubectl("exec", "deployment/shop-provisioner", "--", "python", "-c", STREAM))
-    return state
-
-
-STREAM = """
-import asyncio, os, nats
-
-async def main():
-    broker = await nats.connect(os.environ["BROKER_URL"], inbox_prefix=b"_INBOX_provisioner", allow_reconnect=False)
-    print((await broker.request("$JS.API.STREAM.INFO.MESHWRIGHT", b'{"subjects_filter": ">"}')).data.decode())
-    await broker.close()
-
-asyncio.run(main())
-"""
-
-
 def orders_published(release: Release, event: str = "OrderPlaced") -> int:
-    """Returns the number of events of orders that the broker has, by default of OrderPlaced."""
-    count: int = stream(release)["state"].get("subjects", {}).get(f"meshwright.orders.v1.{event}", 0)
-    return count
+    """Returns the number of events of orders that have arrived in the log of all events, by default of OrderPlaced."""
+    return int(query(release, "analytics", f"SELECT count(*) FROM audit_entries WHERE type = '{event}'"))
+
+
+def query(release: Release, service: str, statement: str) -> str:
+    """Returns the value that a statement gives in the database of a service."""
+    shell = f"PGPASSWORD=$(cat /configuration/passwords/{service}) psql -h 127.0.0.1 -U {service} -At {service}"
+    return release.kubectl("exec", "--stdin", "shop-postgres-0", "--", "sh", "-c", shell, text=statement)
 
 
 def mails(release: Release) -> str:

@@ -7,7 +7,9 @@ from typing import Final
 
 import pytest
 
-from tests.cluster.cluster import ADA, Client, Release
+from tests.cluster.cluster import ADA, BROKER, Client, Release
+
+collect_ignore = [] if BROKER == "nats" else ["test_nats.py"]
 
 TOKEN_USED_S: Final = 300.0
 """How long a token is used. It is valid for 15 minutes, of which a load may take some."""

@@ -5,12 +5,13 @@ import json
 import pytest
 
 from local.declarations.checkout import read_services
-from tests.cluster.cluster import IMAGE, ROOT, Release, eventually, mesh_runs
+from tests.cluster.cluster import BROKER, IMAGE, ROOT, Release, eventually, mesh_runs
 from tests.cluster.conftest import Shop
 from tests.cluster.manifests import client_pod
 
 SERVICES = {service.name: f"shop-{service.workload}:9000" for service in read_services(ROOT)}
-TRIAL_SERVERS = {"shop-postgres:5432", "shop-nats:4222", "shop-mail:8026"}
+BROKER_ADDRESS = {"nats": "shop-nats:4222", "rabbitmq": "shop-rabbitmq:5672"}[BROKER]
+TRIAL_SERVERS = {"shop-postgres:5432", BROKER_ADDRESS, "shop-mail:8026"}
 EDGE, KUBERNETES = "shop-edge:80", "kubernetes.default.svc:443"
 ADDRESSES = sorted({*SERVICES.values(), *TRIAL_SERVERS, EDGE, KUBERNETES})
 
@@ -19,13 +20,13 @@ REACHED = {
     f"deployment/shop-{service.workload}": {EDGE}
     | {SERVICES[callee] for callee in service.callees}
     | ({"shop-postgres:5432"} if service.declaration.database else set())
-    | ({"shop-nats:4222"} if service.events else set())
+    | ({BROKER_ADDRESS} if service.events else set())
     | ({"shop-mail:8026"} if service.declaration.mail else set())
     for service in read_services(ROOT)
 } | {
     "deployment/shop-edge": set(SERVICES.values()),
     "deployment/shop-mail": set(),
-    "deployment/shop-provisioner": {"shop-nats:4222"},
+    "deployment/shop-provisioner": {BROKER_ADDRESS},
     "pod/operator": set(SERVICES.values()) | {EDGE},
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import (
+    BROKER,
     DEPLOYMENTS,
     IMAGE,
     CommandFailed,
@@ -33,8 +34,7 @@ def without_a_failed_request(shop: Shop) -> Iterator[None]:
     """Sends requests of every kind until the old pods are gone. None fails; each acknowledged order exists once, is
     published once, and is confirmed.
     """
-    orders, events = shop.client.orders(shop.token), orders_published(shop.release)
-    confirmed = orders_published(shop.release, "OrderConfirmed")
+    orders = shop.client.orders(shop.token)
     with load(shop.release, ["shop-edge", "80", shop.token, shop.product]) as outcome:
         time.sleep(BEFORE_S)
         yield
@@ -44,9 +44,10 @@ def without_a_failed_request(shop: Shop) -> Iterator[None]:
     placed = outcome["answers"]["201"]
     assert placed > 100
     assert shop.client.orders(shop.token) == orders + placed
-    eventually(lambda: orders_published(shop.release) >= events + placed, within_s=60)
-    assert orders_published(shop.release) == events + placed
-    eventually(lambda: orders_published(shop.release, "OrderConfirmed") == confirmed + placed)
+    eventually(lambda: orders_published(shop.release) >= orders + placed)
+    eventually(lambda: orders_published(shop.release, "OrderConfirmed") >= orders + placed)
+    published = [orders_published(shop.release, event) for event in ("OrderPlaced", "OrderConfirmed")]
+    assert published == [orders + placed, orders + placed]
 
 
 def test_a_rolling_restart(shop: Shop) -> None:
@@ -71,7 +72,7 @@ def test_changed_connections(shop: Shop) -> None:
     changed = {
         f"{name}.{value}": shop.release.secret(name, key).replace(f"@shop-{server}:", f"@shop-{server}.{domain}:")
         for name in ("identity", "notifications", "orders", "catalog")
-        for value, key, server in (("databaseUrl", "DATABASE_URL", "postgres"), ("brokerUrl", "BROKER_URL", "nats"))
+        for value, key, server in (("databaseUrl", "DATABASE_URL", "postgres"), ("brokerUrl", "BROKER_URL", BROKER))
     }
     of_catalog = {
         "DATABASE_URL": changed.pop("catalog.databaseUrl"),
@@ -82,15 +83,17 @@ def test_changed_connections(shop: Shop) -> None:
     before = {name: names_of(shop, name) for name in DEPLOYMENTS}
     values = [f"--set=services.{name}={url}" for name, url in changed.items()]
     with without_a_failed_request(shop):
-        shop.release.install(*values, "--set=services.catalog.existingSecret=catalog-connections")
-        after = {name: names_of(shop, name) for name in DEPLOYMENTS}
-        stayed = {name for name in DEPLOYMENTS if before[name] & after[name]}
-        assert stayed == {"edge", "information"}
-        for name in set(DEPLOYMENTS) - stayed:
-            for pod in after[name]:
-                url = shop.release.kubectl("exec", pod, "--", "printenv", "BROKER_URL")
-                assert url.strip() == changed.get(f"{name}.brokerUrl", of_catalog["BROKER_URL"])
-        shop.release.helm("rollback", "shop", "--wait")
+        try:
+            shop.release.install(*values, "--set=services.catalog.existingSecret=catalog-connections")
+            after = {name: names_of(shop, name) for name in DEPLOYMENTS}
+            restarted = {name for name in DEPLOYMENTS if not before[name] & after[name]}
+            assert restarted == {"identity", "notifications", "orders", "catalog"}
+            for name in restarted:
+                for pod in after[name]:
+                    url = shop.release.kubectl("exec", pod, "--", "printenv", "BROKER_URL")
+                    assert url.strip() == changed.get(f"{name}.brokerUrl", of_catalog["BROKER_URL"])
+        finally:
+            shop.release.helm("rollback", "shop", "--wait")
 
 
 def names_of(shop: Shop, workload: str) -> set[str]:
@@ -132,7 +135,7 @@ def test_a_drained_node(shop: Shop) -> None:
         eventually(shop.release.is_ready)
 
 
-@pytest.mark.parametrize("workload", ["orders", "edge", "postgres", "nats"])
+@pytest.mark.parametrize("workload", ["orders", "edge", "postgres", BROKER])
 def test_a_killed_process_comes_back(shop: Shop, workload: str) -> None:
     """kill -9, without a word to anybody: it is started again, and knows all that was acknowledged."""
     order = {"lines": [{"product": shop.product, "quantity": 1}]}

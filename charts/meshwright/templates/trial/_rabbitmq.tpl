@@ -21,7 +21,7 @@ ports:
 {{ $probe }}:
   exec:
     command: [grep, -q, ":1628 [0-9A-F]*:0000 0A", /proc/net/tcp, /proc/net/tcp6]
-  timeoutSeconds: 3
+  timeoutSeconds: 10
   periodSeconds: {{ $period }}
   failureThreshold: {{ eq $probe "startupProbe" | ternary 120 3 }}
 {{- end }}

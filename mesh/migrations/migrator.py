@@ -31,6 +31,7 @@ def migrate(database_url: str, folders: Sequence[Path]) -> list[str]:
     """
     try:
         with _connect(database_url) as backend:
+            _check_encoding(backend.connection)
             _lock(backend)
             missing = backend.to_apply(read_migrations(*map(str, folders)))
             for migration in missing:
@@ -48,6 +49,7 @@ def _lock(backend: Any) -> None:
     yoyo's own lock is a row, which a killed migrator leaves behind. An advisory lock ends with its connection, which
     the server checks every second.
     """
+    backend.create_lock_table()
     backend.execute("SET client_connection_check_interval = '1s'")
     backend.execute(f"SET lock_timeout = '{OTHER_MIGRATOR_TIMEOUT_S}s'")
     backend.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
@@ -72,9 +74,18 @@ def _backend(url: str) -> Any:
     """Returns yoyo's backend without calling its get_backend(), which finds out whether the database can roll back DDL
     by a statement that fails, and that the server logs as an error. PostgreSQL can.
     """
-    backend = get_backend_class("postgresql+psycopg")(parse_uri(url), default_migration_table)
-    backend.create_lock_table()
-    return backend
+    return get_backend_class("postgresql+psycopg")(parse_uri(url), default_migration_table)
+
+
+def _check_encoding(connection: psycopg.Connection) -> None:
+    """Raises MigrationError if the database can't store every text. Without a locale `initdb` chooses SQL_ASCII."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        name = connection.info.dbname
+        raise MigrationError(
+            f"The database {name} has the encoding {encoding}, and needs UTF8. Create it with "
+            f"CREATE DATABASE {name} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0."
+        )
 
 
 def _apply(backend: Any, migration: Any) -> None:

@@ -153,6 +153,18 @@ async def test_a_migrator_does_not_wait_for_ever(database_url: str, monkeypatch:
         migrate("postgresql://nobody:nothing@127.0.0.1:1/nothing", [MESH_FOLDER])
 
 
+async def test_a_database_that_can_not_store_every_text(postgres: Postgres, folder: Path) -> None:
+    """The error names the encoding, which a statement would only reveal as a type that does not fit."""
+    connection = await asyncpg.connect(postgres.url("postgres", "postgres"))
+    await connection.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    try:
+        with pytest.raises(MigrationError, match="The database ascii has the encoding SQL_ASCII, and needs UTF8"):
+            await asyncio.to_thread(migrate, postgres.url("ascii", "postgres"), [folder])
+    finally:
+        await connection.execute("DROP DATABASE ascii WITH (FORCE)")
+        await connection.close()
+
+
 def test_a_database_that_starts_late_is_waited_for(
     database_url: str, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:

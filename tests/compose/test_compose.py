@@ -19,6 +19,8 @@ from tools.compose_secrets import names
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("IMAGE", "meshwright:dev")
+BROKER = os.environ.get("BROKER", "nats")
+FILES = ["--file", "compose.yaml", "--file", "compose.rabbitmq.yaml"] if BROKER == "rabbitmq" else []
 WAIT_S = 120.0
 PARTICIPANTS = [service for service in read_services(ROOT) if service.events]
 GATEWAY = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
@@ -37,7 +39,7 @@ class Compose:
         self.secrets = {name: secrets.token_hex(24) for name in names()}
         ports = {"PORT": str(self.port), "MAIL_PAGE_PORT": str(self.mail_port)}
         self._environment = {**os.environ, **self.secrets, **ports}
-        self._command = ["docker", "compose", "--project-name", f"meshwright-test-{self.port}"]
+        self._command = ["docker", "compose", *FILES, "--project-name", f"meshwright-test-{self.port}"]
 
     def run(self, *arguments: str) -> str:
         """Runs `docker compose` and returns its output."""
@@ -102,7 +104,7 @@ def test_a_service_by_grpcurl(client: httpx.Client, compose: Compose) -> None:
     assert json.loads(said) == {"text": "The answer is 42."}
 
 
-@pytest.mark.parametrize("service", ["orders", "postgres", "nats", "edge"])
+@pytest.mark.parametrize("service", ["orders", "postgres", BROKER, "edge"])
 def test_what_is_killed_comes_back(client: httpx.Client, compose: Compose, service: str) -> None:
     """A process that is killed is restarted, and the mesh answers again with all that it knew."""
     before = client.get("/v1/orders").json()
@@ -141,6 +143,7 @@ def test_a_service_opens_its_own_database_only(compose: Compose, database: str, 
     assert ("opened" in said, "permission denied for database" in said) == (opens, not opens)
 
 
+@pytest.mark.skipif(BROKER != "nats", reason="The attempts are made in the protocol of NATS.")
 @pytest.mark.parametrize("service", PARTICIPANTS, ids=lambda service: service.name)
 def test_a_service_has_its_own_rights_at_the_broker(compose: Compose, service: Service) -> None:
     """With its container's credentials, a service can't publish, read or listen for another, or change the stream."""
@@ -161,7 +164,8 @@ def test_a_proxy_on_this_machine_names_the_client(compose: Compose) -> None:
             form = {"grant_type": "password", "username": "nobody@example.com", "password": "not the password"}
             assert client.post("/v1/oauth2/token", data=form, headers=headers).status_code == 400
     lines = compose.run("logs", "--no-log-prefix", "identity").splitlines()
-    records = [json.loads(line) for line in lines if '"audit"' in line]
+    # Compose 2.26 puts a control sequence in front of each line.
+    records = [json.loads(line[line.index("{") :]) for line in lines if '"audit"' in line]
     assert [each["client"] for each in records if each["event"] == "sign_in"][-2:] == [gateway, forwarded]
 
 

@@ -92,9 +92,12 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def statement(self) -> AsyncIterator[Connection]:
-        """Runs one statement, which is a transaction by itself, without the round trips of BEGIN and COMMIT. Has the
-        limits of transaction() and raises as that does.
+    async def autocommit(self) -> AsyncIterator[Connection]:
+        """Runs statements that are transactions by themselves, without the round trips of BEGIN and COMMIT: reads,
+        which see no more of each other in a transaction (READ COMMITTED), or one write.
+
+        Has the limits of transaction() and raises as that does. A call that has less time left than a statement may
+        take gets a transaction all the same, because it needs a limit of its own.
         """
         if _within_deadline(self._statement_timeout_s) < self._statement_timeout_s:
             async with self.transaction() as tx:

@@ -36,6 +36,7 @@ RECEIVER_IDLE_S_MAX = 15.0  # more than the broker's adapters wait, and than a d
 POLL_PAUSE_S = 1.0
 MEASURE_PAUSE_S = 10.0
 DRAIN_TIMEOUT_S = 5.0
+_HANDLERS_MAY_WAIT = {"idle_in_transaction_session_timeout": f"'{2 * HANDLER_TIMEOUT_S:.0f}s'"}
 
 
 class UndeliverableError(Exception):
@@ -134,8 +135,13 @@ class Inbox:
             self._arrived.notify(len(batch))
 
     async def _work(self) -> None:
-        if not await self._work_batch():
+        if not (await self._work_batch() and await self._any_due()):
             await self._arrived.wait(POLL_PAUSE_S)
+
+    async def _any_due(self) -> bool:
+        """Returns whether an event may be due, for a third of the round trips of a transaction that takes none."""
+        async with self._database.autocommit() as connection:
+            return await inbox_table.any_due(connection)
 
     async def _work_batch(self) -> bool:
         """Handles events that are due; returns False if there are none."""
@@ -143,12 +149,10 @@ class Inbox:
         outcomes: list[Outcome] = []
         failed: Results = {}
         try:
-            async with self._database.transaction(settings=inbox_table.BY_INDEX) as tx:
+            async with self._database.transaction(settings=_HANDLERS_MAY_WAIT) as tx:
                 batch = await inbox_table.take(tx, 1 if self._alone else self._batch_events_max)
                 if not batch:
                     return False
-                idle_timeout = f"SET LOCAL idle_in_transaction_session_timeout = '{2 * HANDLER_TIMEOUT_S:.0f}s'"
-                await tx.execute(f"{inbox_table.AS_BEFORE}; {idle_timeout}; SAVEPOINT event")
                 outcomes = await self._record(tx, await self._handle_in_turn(tx, batch))
         except Exception as error:
             if not batch:
@@ -164,20 +168,22 @@ class Inbox:
         return True
 
     async def _handle_in_turn(self, tx: Connection, batch: Sequence[DueEvent]) -> Results:
-        """Handles events one after the other, each after a savepoint; that of the first is there already. Returns them
-        with the errors of those that failed, whose effects are undone.
+        """Handles events one after the other. Returns them with the errors of those that failed, whose effects are
+        undone. An event that is alone has no savepoint: its failure is raised, and undoes the transaction.
 
         Leaves out those whose aggregate has to wait for a failed one, and those that are not begun within BATCH_S: the
         effects of an event should not wait long for the commit, nor should others for its locks.
         """
+        if len(batch) == 1:
+            await self._handle(tx, batch[0].envelope)
+            return {batch[0]: None}
         results: Results = {}
         held_back: set[str] = set()
         ends_at = asyncio.get_running_loop().time() + BATCH_S
         for event in batch:
             if event.envelope.aggregate in held_back:
                 continue
-            if results:
-                await tx.execute("RELEASE SAVEPOINT event; SAVEPOINT event")
+            await tx.execute(f"{'RELEASE SAVEPOINT event; ' if results else ''}SAVEPOINT event")
             results[event] = await self._try(tx, event.envelope)
             if results[event] is not None:
                 held_back.add(event.envelope.aggregate)

@@ -1,9 +1,8 @@
 """The table of the inbox: received events, kept until long after they are done so that each takes effect once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Final
 
 from mesh.database import Connection, Session
 from mesh.events.broker import EVENT_AGE_S_MAX
@@ -27,28 +26,8 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $
     WITH ORDINALITY AS event (source, event_id, type, aggregate, time, payload, traceparent, request_id, number)
 ORDER BY number ON CONFLICT (source, event_id) DO NOTHING
 """
-# The first pending event of an aggregate, due or not, holds back the later ones. Whoever has locked it has the
-# aggregate: an event that another worker has locked is still pending, so its aggregate waits.
-_TAKE = """
-WITH head AS MATERIALIZED (
-    SELECT aggregate FROM mesh.inbox AS event
-    WHERE state = 'pending' AND due_at <= now() AND sequence = (
-        SELECT min(sequence) FROM mesh.inbox WHERE state = 'pending' AND aggregate = event.aggregate
-    )
-    ORDER BY sequence LIMIT $1 FOR UPDATE SKIP LOCKED
-)
-SELECT event.*, due_at <= now() AS due FROM head CROSS JOIN LATERAL (
-    SELECT * FROM mesh.inbox WHERE state = 'pending' AND aggregate = head.aggregate ORDER BY sequence LIMIT $1
-) AS event
-ORDER BY sequence LIMIT $1
-"""
-# The plan has to follow the indexes in their order, and stop at the limit. One that was made while the table was small
-# would read and sort the whole backlog for each batch, long after it has grown.
-_PLANNER = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
-BY_INDEX: Final[Mapping[str, str]] = dict.fromkeys(_PLANNER, "off")
-"""The settings of the transaction that take() needs."""
-AS_BEFORE: Final = "; ".join(f"SET LOCAL {setting} = on" for setting in _PLANNER)
-"""The statement that ends them, before handlers run."""
+_TAKE = "SELECT *, due_at <= now() AS due FROM mesh.take_events($1) ORDER BY sequence"
+_ANY_DUE = "SELECT EXISTS (SELECT FROM mesh.inbox WHERE state = 'pending' AND due_at <= now())"
 _FINISH = """
 UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now() WHERE sequence = ANY($1::bigint[])
 """
@@ -120,6 +99,12 @@ async def take(tx: Connection, limit: int) -> list[DueEvent]:
         else:
             waiting.add(row["aggregate"])
     return taken
+
+
+async def any_due(connection: Connection) -> bool:
+    """Returns whether an event is due, which another worker may have locked."""
+    found: bool = await connection.fetchval(_ANY_DUE)
+    return found
 
 
 async def finish(tx: Connection, done: Sequence[DueEvent]) -> None:

@@ -55,8 +55,8 @@ async def once_prepared(
     """
     key = _key(call, request)
     if key is not None:
-        async with database.transaction() as tx:
-            stored = await stored_responses.find(tx, key)
+        async with database.autocommit() as connection:
+            stored = await stored_responses.find(connection, key)
         if stored is not None:
             earlier: Res = _response(stored, _hash(request), call)
             return earlier

@@ -84,7 +84,7 @@ class DatabaseSettings(MeshSettings):
         5, ge=1, le=100, description="the most connections to the database at the same time", examples=[5]
     )
     database_statement_timeout_s: float = Field(
-        5.0, ge=0.001, le=300, description="how long a statement may take", examples=[5]
+        4.0, ge=0.001, le=300, description="how long a statement may take", examples=[4]
     )
 
 

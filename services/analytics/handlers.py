@@ -116,8 +116,8 @@ class AnalyticsHandlers(AnalyticsServiceBase):
     async def query_metrics(self, request: QueryMetricsRequest, call: Call) -> QueryMetricsResponse:
         """Returns the series of a metric."""
         query = _query(request, datetime.now(UTC)).checked()
-        async with self._database.transaction() as tx:
-            series = await metric_storage.find_series(tx, query)
+        async with self._database.autocommit() as connection:
+            series = await metric_storage.find_series(connection, query)
         return QueryMetricsResponse(
             series=[_series_message(each) for each in series],
             start_time=Timestamp.from_datetime(query.period.start),
@@ -127,9 +127,9 @@ class AnalyticsHandlers(AnalyticsServiceBase):
     async def get_experiment(self, request: GetExperimentRequest, call: Call) -> ExperimentMessage:
         """Returns what was counted for each variant, in all the time that roll-ups are kept."""
         experiment = request.name.removeprefix(EXPERIMENT_PREFIX)
-        async with self._database.transaction() as tx:
-            exposures = await metric_storage.count_variants(tx, Metric.EXPOSURES, experiment)
-            conversions = await metric_storage.count_variants(tx, Metric.CONVERSIONS, experiment)
+        async with self._database.autocommit() as connection:
+            exposures = await metric_storage.count_variants(connection, Metric.EXPOSURES, experiment)
+            conversions = await metric_storage.count_variants(connection, Metric.CONVERSIONS, experiment)
         return ExperimentMessage(
             name=request.name, variants=[_variant_message(each) for each in results(exposures, conversions)]
         )
@@ -137,11 +137,11 @@ class AnalyticsHandlers(AnalyticsServiceBase):
     async def watch_sales(self, request: WatchSalesRequest, call: Call) -> AsyncIterator[WatchSalesResponse]:
         """Reads the steps after the last one that was sent, again and again: any process can continue a stream."""
         resume = read_resume_token(request.resume_token, query=("sales",), key_types=sale_storage.KEY_TYPES)
-        async with self._database.transaction() as tx:
-            after = resume.after or (await sale_storage.last_sequence(tx),)
+        async with self._database.autocommit() as connection:
+            after = resume.after or (await sale_storage.last_sequence(connection),)
         while True:
-            async with self._database.transaction() as tx:
-                steps = await sale_storage.list_steps(tx, after)
+            async with self._database.autocommit() as connection:
+                steps = await sale_storage.list_steps(connection, after)
             for position, step in steps:
                 after = (position,)
                 yield WatchSalesResponse(sale=_sale_message(step), resume_token=resume.token(position))
@@ -156,8 +156,8 @@ class AnalyticsHandlers(AnalyticsServiceBase):
         page = read_page(
             request.page_size, request.page_token, query=search.fingerprint, key_types=audit_storage.KEY_TYPES
         )
-        async with self._database.transaction() as tx:
-            found, next_page_token = await audit_storage.list_entries(tx, search, page)
+        async with self._database.autocommit() as connection:
+            found, next_page_token = await audit_storage.list_entries(connection, search, page)
         return ListAuditEntriesResponse(
             audit_entries=[_entry_message(each) for each in found], next_page_token=next_page_token
         )

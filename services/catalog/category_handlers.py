@@ -51,9 +51,9 @@ class CategoriesHandlers(CategoriesServiceBase):
 
     async def get_category(self, request: GetCategoryRequest, call: Call) -> CategoryMessage:
         """Returns a category."""
-        async with self._database.transaction() as tx:
-            category = existing(await category_storage.find(tx, id_of(request.name)))
-            return await _message(tx, category)
+        async with self._database.autocommit() as connection:
+            category = existing(await category_storage.find(connection, id_of(request.name)))
+            return await _message(connection, category)
 
     async def list_categories(self, request: ListCategoriesRequest, call: Call) -> ListCategoriesResponse:
         """Returns a page of the categories."""
@@ -65,11 +65,11 @@ class CategoriesHandlers(CategoriesServiceBase):
             size_max=PAGE_SIZE_MAX,
         )
         parent = id_of(request.parent) or None
-        async with self._database.transaction() as tx:
+        async with self._database.autocommit() as connection:
             if parent is not None:
-                existing(await category_storage.find(tx, parent))
-            found, next_page_token = await category_storage.list_categories(tx, parent, page)
-            messages = await _messages(tx, found)
+                existing(await category_storage.find(connection, parent))
+            found, next_page_token = await category_storage.list_categories(connection, parent, page)
+            messages = await _messages(connection, found)
         return ListCategoriesResponse(categories=messages, next_page_token=next_page_token)
 
     async def update_category(self, request: UpdateCategoryRequest, call: Call) -> CategoryMessage:

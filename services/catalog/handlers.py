@@ -81,9 +81,9 @@ class CatalogHandlers(CatalogServiceBase):
         return product_message(product)
 
     async def _read(self, uid: UUID, *, staff: bool) -> Product:
-        async with self._database.transaction() as tx:
-            product = visible(await storage.find(tx, uid), staff=staff)
-            [product] = await priced_now(tx, [product])
+        async with self._database.autocommit() as connection:
+            product = visible(await storage.find(connection, uid), staff=staff)
+            [product] = await priced_now(connection, [product])
         return product
 
     async def list_products(self, request: ListProductsRequest, call: Call) -> ListProductsResponse:
@@ -128,8 +128,8 @@ class CatalogHandlers(CatalogServiceBase):
         """Returns all of these products or none, in the order of the names, repeated if a name is. Deleted ones exist
         only for staff.
         """
-        async with self._database.transaction() as tx:
-            products = await priced_now(tx, await storage.find_all(tx, _possible_uids(request.names)))
+        async with self._database.autocommit() as connection:
+            products = await priced_now(connection, await storage.find_all(connection, _possible_uids(request.names)))
         by_name = {each.name: each for each in products if each.delete_time is None or _is_staff(call)}
         found = all_of(request.names, by_name)
         return BatchGetProductsResponse(products=product_messages(found))

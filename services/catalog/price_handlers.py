@@ -61,8 +61,8 @@ class PricesHandlers(PricesServiceBase):
 
     async def get_price(self, request: GetPriceRequest, call: Call) -> PriceMessage:
         """Returns a price."""
-        async with self._database.transaction() as tx:
-            return _message(existing_price(await price_storage.find(tx, *uids_of(request.name))))
+        async with self._database.autocommit() as connection:
+            return _message(existing_price(await price_storage.find(connection, *uids_of(request.name))))
 
     async def list_prices(self, request: ListPricesRequest, call: Call) -> ListPricesResponse:
         """Returns a page of a product's prices."""
@@ -74,9 +74,9 @@ class PricesHandlers(PricesServiceBase):
             key_types=price_storage.KEY_TYPES,
             size_max=PAGE_SIZE_MAX,
         )
-        async with self._database.transaction() as tx:
-            existing(await storage.find(tx, uid))
-            prices, next_page_token = await price_storage.list_prices(tx, uid, page)
+        async with self._database.autocommit() as connection:
+            existing(await storage.find(connection, uid))
+            prices, next_page_token = await price_storage.list_prices(connection, uid, page)
         return ListPricesResponse(prices=[_message(each) for each in prices], next_page_token=next_page_token)
 
     async def update_price(self, request: UpdatePriceRequest, call: Call) -> PriceMessage:

@@ -66,8 +66,8 @@ class Accounts:
 
     async def find_token(self, token_id: UUID) -> tuple[OneTimeToken, str]:
         """Returns a token that can be used, and its text. Raises NotFound."""
-        async with self._database.transaction() as tx:
-            token = await one_time_token_storage.find_token(tx, token_id)
+        async with self._database.autocommit() as connection:
+            token = await one_time_token_storage.find_token(connection, token_id)
         if token is None:
             raise unknown_token()
         return token, self._tokens.text(token_id)
@@ -233,8 +233,8 @@ class Accounts:
 
     async def _prove(self, uid: UUID, field: str, password: str, call: Call, event: str) -> Authenticated:
         """Checks the password of the caller. Raises InvalidArgument, and ResourceExhausted after too many failures."""
-        async with self._database.transaction() as tx:
-            user = await storage.find_user(tx, uid)
+        async with self._database.autocommit() as connection:
+            user = await storage.find_user(connection, uid)
         if user is None:
             raise account_deleted()
         proved = await self._authentication.check(user.email, password, call, event)

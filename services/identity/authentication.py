@@ -36,8 +36,8 @@ class Authentication:
         """
         found = None
         if may_be_email(username):
-            async with self._database.transaction() as tx:
-                found = await storage.find_by_email(tx, username)
+            async with self._database.autocommit() as connection:
+                found = await storage.find_by_email(connection, username)
         user, password_hash = found or (None, None)
         account = {"account": user.name if user else "", "account_hash": self._limit.account_hash(username)}
         try:

@@ -103,14 +103,14 @@ class EndedTokenList:
             log.warning("could not check whether all readers know of an ended token", error=error.message)
 
     async def _behind(self, sequence: int) -> int:
-        async with self._database.transaction() as tx:
-            return await ended_token_storage.count_behind(tx, sequence)
+        async with self._database.autocommit() as connection:
+            return await ended_token_storage.count_behind(connection, sequence)
 
     async def acknowledge(self, reader: UUID, seen: int) -> None:
         """Records the position of a reader. Ignores a database that is away, because no token can end meanwhile."""
         with suppress(MeshError):
-            async with self._database.transaction() as tx:
-                await ended_token_storage.acknowledge(tx, reader, seen)
+            async with self._database.autocommit() as connection:
+                await ended_token_storage.acknowledge(connection, reader, seen)
 
     async def after(self, after: int, wait_s: float) -> EntriesPage:
         """Returns the entries after this sequence. If there are none, waits for new ones, unless too many readers wait

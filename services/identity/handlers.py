@@ -129,8 +129,8 @@ class IdentityHandlers(IdentityServiceBase):
     async def get_user(self, request: pb.GetUserRequest, call: Call) -> pb.User:
         """Returns the caller's own user."""
         uid = own_uid(request.name, call.caller.subject)
-        async with self._database.transaction() as tx:
-            user = await storage.find_user(tx, uid)
+        async with self._database.autocommit() as connection:
+            user = await storage.find_user(connection, uid)
         if user is None:
             raise account_deleted()
         return _user_message(user)
@@ -165,8 +165,8 @@ class IdentityHandlers(IdentityServiceBase):
 
     async def resolve_user(self, request: pb.ResolveUserRequest, call: Call) -> pb.ResolveUserResponse:
         """Returns the address and the name of any user to the workloads that the contract names."""
-        async with self._database.transaction() as tx:
-            user = await storage.find_user(tx, uid_of(request.user))
+        async with self._database.autocommit() as connection:
+            user = await storage.find_user(connection, uid_of(request.user))
         if user is None:
             raise unknown_user()
         return pb.ResolveUserResponse(

@@ -66,14 +66,14 @@ class InventoryHandlers(InventoryServiceBase):
     async def get_availability(self, request: GetAvailabilityRequest, call: Call) -> Availability:
         """Returns how many units of a product can be ordered."""
         product = product_of(request.name, "/availability")
-        async with self._database.transaction() as tx:
-            return availability(request.name, await storage.find(tx, product))
+        async with self._database.autocommit() as connection:
+            return availability(request.name, await storage.find(connection, product))
 
     async def get_stock(self, request: GetStockRequest, call: Call) -> StockMessage:
         """Returns the stock of a product."""
         product = product_of(request.name, "/stock")
-        async with self._database.transaction() as tx:
-            stock = await storage.find(tx, product)
+        async with self._database.autocommit() as connection:
+            stock = await storage.find(connection, product)
         return stock_message(stock or Stock.empty(product, datetime.now(UTC)))
 
     async def list_stock(self, request: ListStockRequest, call: Call) -> ListStockResponse:
@@ -95,8 +95,8 @@ class InventoryHandlers(InventoryServiceBase):
         page = read_page(
             request.page_size, request.page_token, query=(stock_filter.name,), key_types=storage.STOCK_KEY_TYPES
         )
-        async with self._database.transaction() as tx:
-            return await storage.list_stock(tx, page, stock_filter)
+        async with self._database.autocommit() as connection:
+            return await storage.list_stock(connection, page, stock_filter)
 
     async def update_stock(self, request: UpdateStockRequest, call: Call) -> StockMessage:
         """Changes when and how much to reorder."""
@@ -129,8 +129,8 @@ class InventoryHandlers(InventoryServiceBase):
         page: Page = read_page(
             request.page_size, request.page_token, query=(product,), key_types=storage.ADJUSTMENT_KEY_TYPES
         )
-        async with self._database.transaction() as tx:
-            found, next_page_token = await storage.list_adjustments(tx, product, page)
+        async with self._database.autocommit() as connection:
+            found, next_page_token = await storage.list_adjustments(connection, product, page)
         adjustments = [adjustment_message(each) for each in found]
         return ListAdjustmentsResponse(adjustments=adjustments, next_page_token=next_page_token)
 
@@ -139,9 +139,9 @@ class InventoryHandlers(InventoryServiceBase):
         resume = read_resume_token(request.resume_token, query=("watch low",), key_types=storage.LOW_CHANGE_KEY_TYPES)
         after = resume.after
         while True:
-            async with self._database.transaction() as tx:
-                position, began = after or (0, await storage.low_position(tx))
-                changes = await storage.list_low_changes(tx, position, began)
+            async with self._database.autocommit() as connection:
+                position, began = after or (0, await storage.low_position(connection))
+                changes = await storage.list_low_changes(connection, position, began)
             for changed, stock in changes:
                 token = resume.token(changed, began)
                 yield WatchLowStockResponse(stock=stock_message(stock), low=stock.low, resume_token=token)

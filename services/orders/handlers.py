@@ -88,8 +88,8 @@ class OrdersHandlers(OrdersServiceBase):
     async def get_order(self, request: GetOrderRequest, call: Call) -> OrderMessage:
         """Returns an order of the caller, or any order to staff."""
         uid = uid_of(request.name)
-        async with self._database.transaction() as tx:
-            order = await storage.find(tx, uid)
+        async with self._database.autocommit() as connection:
+            order = await storage.find(connection, uid)
         return order_message(visible_to(_actor(call), request.name, order))
 
     async def list_orders(self, request: ListOrdersRequest, call: Call) -> ListOrdersResponse:
@@ -98,8 +98,8 @@ class OrdersHandlers(OrdersServiceBase):
         customer = None if actor.staff else actor.subject
         query = ("all",) if customer is None else ("of", customer)
         page = read_page(request.page_size, request.page_token, query=query, key_types=storage.KEY_TYPES)
-        async with self._database.transaction() as tx:
-            orders, next_page_token = await storage.list_orders(tx, customer, page)
+        async with self._database.autocommit() as connection:
+            orders, next_page_token = await storage.list_orders(connection, customer, page)
         return ListOrdersResponse(orders=[order_message(order) for order in orders], next_page_token=next_page_token)
 
     async def cancel_order(self, request: CancelOrderRequest, call: Call) -> OrderMessage:
@@ -120,8 +120,8 @@ class OrdersHandlers(OrdersServiceBase):
         actor, now = _actor(call), datetime.now(UTC)
         asked = request.shipment or ShipmentMessage()
         shipment = Shipment(asked.carrier, asked.tracking_number, ship_time=now)
-        async with self._database.transaction() as tx:
-            found = visible_to(actor, request.name, await storage.find(tx, uid_of(request.name)))
+        async with self._database.autocommit() as connection:
+            found = visible_to(actor, request.name, await storage.find(connection, uid_of(request.name)))
         if found.ship(shipment, request.etag, now) is not found:
             await self._inventory.commit(found)
         async with self._database.transaction() as tx:
@@ -159,8 +159,8 @@ class OrdersHandlers(OrdersServiceBase):
 
     async def _read(self, actor: Actor, name: str, uid: UUID) -> Order:
         """Returns an order to a stream, which waits for its turn instead of failing when many are woken at once."""
-        async with self._turns, self._database.transaction() as tx:
-            return visible_to(actor, name, await storage.find(tx, uid))
+        async with self._turns, self._database.autocommit() as connection:
+            return visible_to(actor, name, await storage.find(connection, uid))
 
     async def list_order_changes(self, request: ListOrderChangesRequest, call: Call) -> ListOrderChangesResponse:
         """Lists the changes of an order of the caller, or of any order for staff."""
@@ -168,9 +168,9 @@ class OrdersHandlers(OrdersServiceBase):
         page = read_page(
             request.page_size, request.page_token, query=("changes", str(uid)), key_types=change_storage.KEY_TYPES
         )
-        async with self._database.transaction() as tx:
-            visible_to(_actor(call), request.parent, await storage.find(tx, uid))
-            changes, next_page_token = await change_storage.list_changes(tx, uid, page)
+        async with self._database.autocommit() as connection:
+            visible_to(_actor(call), request.parent, await storage.find(connection, uid))
+            changes, next_page_token = await change_storage.list_changes(connection, uid, page)
         return ListOrderChangesResponse(
             changes=[change_message(change) for change in changes], next_page_token=next_page_token
         )
@@ -178,8 +178,8 @@ class OrdersHandlers(OrdersServiceBase):
     async def list_stuck_orders(self, request: ListStuckOrdersRequest, call: Call) -> ListStuckOrdersResponse:
         """Lists the orders that wait for too long."""
         page = read_page(request.page_size, request.page_token, query=("stuck",), key_types=storage.STUCK_KEY_TYPES)
-        async with self._database.transaction() as tx:
-            orders, next_page_token = await storage.list_stuck(tx, self._limits, datetime.now(UTC), page)
+        async with self._database.autocommit() as connection:
+            orders, next_page_token = await storage.list_stuck(connection, self._limits, datetime.now(UTC), page)
         return ListStuckOrdersResponse(
             orders=[order_message(order) for order in orders], next_page_token=next_page_token
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -39,6 +39,14 @@ CHANNEL = "orders"
 _COLUMNS = """
     uid, customer, state, create_time, update_time, version, payment_method, pending_step, step_since, step_retry_time,
     cancel_reason, payment, refunded_hundredths, carrier, tracking_number, ship_time
+"""
+
+# Lines do not change, so it does not matter that a statement that has waited for a lock reads them as they were before.
+_LINES = """
+    ARRAY(
+        SELECT (product, title, quantity, currency, unit_price_hundredths) FROM order_lines
+        WHERE order_uid = orders.uid ORDER BY position
+    ) AS lines
 """
 
 # The parts of the sort keys of list_orders() (create_time, uid), and list_stuck() (step_since, uid).
@@ -123,8 +131,8 @@ async def insert_shipment_event(tx: Connection, order: UUID, position: int, even
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Order | None:
     """Returns an order, None if there is none; with `lock`, locks it until the transaction ends."""
-    query = f"SELECT {_COLUMNS} FROM orders WHERE uid = $1 {'FOR UPDATE' if lock else ''}"
-    return await _first(tx, await tx.fetch(query, uid))
+    query = f"SELECT {_COLUMNS}, {_LINES} FROM orders WHERE uid = $1 {'FOR UPDATE' if lock else ''}"
+    return await _only(tx, await tx.fetchrow(query, uid))
 
 
 async def take_overdue(tx: Connection, step: PendingStep, begun_before: datetime) -> Order | None:
@@ -132,11 +140,11 @@ async def take_overdue(tx: Connection, step: PendingStep, begun_before: datetime
     earlier. Returns None if there is none, or others have locked them all.
     """
     query = f"""
-        SELECT {_COLUMNS} FROM orders
+        SELECT {_COLUMNS}, {_LINES} FROM orders
         WHERE state = 'pending' AND pending_step = $1 AND coalesce(step_retry_time, step_since) <= $2
         ORDER BY coalesce(step_retry_time, step_since) LIMIT 1 FOR UPDATE SKIP LOCKED
     """
-    return await _first(tx, await tx.fetch(query, step.value, begun_before))
+    return await _only(tx, await tx.fetchrow(query, step.value, begun_before))
 
 
 async def list_orders(tx: Connection, customer: str | None, page: Page) -> tuple[list[Order], str]:
@@ -194,25 +202,32 @@ def _fitting(rows: "Sequence[asyncpg.Record]") -> int:
     return sum(1 for lines in so_far if lines <= PAGE_LINES_MAX)
 
 
-async def _first(tx: Connection, rows: "Sequence[asyncpg.Record]") -> Order | None:
-    orders = await _orders(tx, rows)
-    return orders[0] if orders else None
+async def _only(tx: Connection, row: "asyncpg.Record | None") -> Order | None:
+    """Returns the order in a row with its lines, if there is one."""
+    if row is None:
+        return None
+    events = await _shipment_events(tx, [row])
+    return _order(row, tuple(_line(line) for line in row["lines"]), tuple(events[row["uid"]]))
 
 
 async def _orders(tx: Connection, rows: "Sequence[asyncpg.Record]") -> list[Order]:
-    """Returns the orders in these rows, with their lines and the events of their shipments."""
+    """Returns the orders in rows without their lines."""
     query = """
-        SELECT order_uid, product, title, quantity, currency, unit_price_hundredths
+        SELECT order_uid, (product, title, quantity, currency, unit_price_hundredths) AS line
         FROM order_lines WHERE order_uid = ANY($1) ORDER BY order_uid, position
     """
-    lines = _by_order(await tx.fetch(query, [row["uid"] for row in rows]), _line)
+    lines = _by_order(await tx.fetch(query, [row["uid"] for row in rows]), lambda row: _line(row["line"]))
+    events = await _shipment_events(tx, rows)
+    return [_order(row, tuple(lines[row["uid"]]), tuple(events[row["uid"]])) for row in rows]
+
+
+async def _shipment_events(tx: Connection, rows: "Sequence[asyncpg.Record]") -> dict[UUID, list[ShipmentEvent]]:
     query = """
         SELECT order_uid, kind, description, event_time
         FROM shipment_events WHERE order_uid = ANY($1) ORDER BY order_uid, position
     """
     shipped = [row["uid"] for row in rows if row["ship_time"] is not None]
-    events = _by_order(await tx.fetch(query, shipped) if shipped else [], _shipment_event)
-    return [_order(row, tuple(lines[row["uid"]]), tuple(events[row["uid"]])) for row in rows]
+    return _by_order(await tx.fetch(query, shipped) if shipped else [], _shipment_event)
 
 
 def _by_order(rows: "Iterable[asyncpg.Record]", of: "Callable[[asyncpg.Record], T]") -> dict[UUID, list[T]]:
@@ -222,10 +237,9 @@ def _by_order(rows: "Iterable[asyncpg.Record]", of: "Callable[[asyncpg.Record], 
     return found
 
 
-def _line(row: "asyncpg.Record") -> OrderLine:
-    return OrderLine(
-        row["product"], row["title"], row["quantity"], Money(row["currency"], row["unit_price_hundredths"])
-    )
+def _line(values: Sequence[Any]) -> OrderLine:
+    product, title, quantity, currency, hundredths = values
+    return OrderLine(product, title, quantity, Money(currency, hundredths))
 
 
 def _shipment_event(row: "asyncpg.Record") -> ShipmentEvent:

@@ -48,8 +48,8 @@ class PaymentsHandlers(PaymentsServiceBase):
         """Returns a payment of the caller, or any payment to staff."""
         actor = _actor(call)
         uid = uid_of(request.name)
-        async with self._database.transaction() as tx:
-            payment = visible_to(actor, request.name, await storage.find(tx, uid))
+        async with self._database.autocommit() as connection:
+            payment = visible_to(actor, request.name, await storage.find(connection, uid))
         return payment_message(payment, staff=actor.staff)
 
     async def list_payments(self, request: ListPaymentsRequest, call: Call) -> ListPaymentsResponse:
@@ -59,8 +59,8 @@ class PaymentsHandlers(PaymentsServiceBase):
         state = State[request.state.name] if request.state else None
         query = ("all" if customer is None else f"of {customer}", request.order, str(int(request.state)))
         page = read_page(request.page_size, request.page_token, query=query, key_types=storage.KEY_TYPES)
-        async with self._database.transaction() as tx:
-            payments, next_page_token = await storage.list_payments(tx, customer, request.order, state, page)
+        async with self._database.autocommit() as connection:
+            payments, next_page_token = await storage.list_payments(connection, customer, request.order, state, page)
         messages = [payment_message(payment, staff=actor.staff) for payment in payments]
         return ListPaymentsResponse(payments=messages, next_page_token=next_page_token)
 
@@ -84,8 +84,8 @@ class PaymentsHandlers(PaymentsServiceBase):
         page = read_page(
             request.page_size, request.page_token, query=(request.payment,), key_types=storage.LEDGER_KEY_TYPES
         )
-        async with self._database.transaction() as tx:
-            entries, next_page_token = await storage.list_entries(tx, payment, page)
+        async with self._database.autocommit() as connection:
+            entries, next_page_token = await storage.list_entries(connection, payment, page)
         messages = [entry_message(entry) for entry in entries]
         return ListLedgerEntriesResponse(entries=messages, next_page_token=next_page_token)
 

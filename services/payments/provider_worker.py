@@ -60,7 +60,7 @@ class ProviderWorker(Worker):
 
     async def work_one(self) -> bool:
         """Asks the provider once for the payment that has been due for longest; returns False if none is due."""
-        async with self._database.statement() as connection:
+        async with self._database.autocommit() as connection:
             taken = await storage.take_due(connection, LEASE)
         if taken is None:
             return False
@@ -73,9 +73,7 @@ class ProviderWorker(Worker):
             log.warning("the provider did not answer", payment=payment.name, attempts=attempts, error=str(error))
             record = None
         async with self._database.transaction() as tx:
-            await storage.lock_order(tx, payment.order)
-            current = await storage.find(tx, payment.uid, lock=True)
-            assert current is not None, "payments are not deleted"
+            current = await storage.lock(tx, payment)
             if record is not None:
                 await record(tx, current, datetime.now(UTC))
             else:

@@ -99,11 +99,11 @@ class Sandbox:
             return _OUTCOMES[await tx.fetchval("SELECT state FROM sandbox_charges WHERE key = $1", key)]
 
     async def _move(self, key: UUID, before: str, after: str) -> Outcome:
-        async with self._database.statement() as connection:
+        async with self._database.autocommit() as connection:
             query = "UPDATE sandbox_charges SET state = $3 WHERE key = $1 AND state = $2 RETURNING state"
             state = await connection.fetchval(query, key, before, after)
         if state is None:  # it is in another state
-            async with self._database.statement() as connection:
+            async with self._database.autocommit() as connection:
                 state = await connection.fetchval("SELECT state FROM sandbox_charges WHERE key = $1", key)
         return _OUTCOMES[state]
 

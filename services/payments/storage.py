@@ -76,6 +76,18 @@ async def lock_order(tx: Connection, order: str) -> None:
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", order)
 
 
+async def lock(tx: Connection, payment: Payment) -> Payment:
+    """Locks a payment and its order until the transaction ends, and returns the payment as it is then."""
+    query = """
+        WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($1, 0)))
+        SELECT FROM locked, payments WHERE uid = $2 FOR UPDATE OF payments
+    """
+    await tx.execute(query, payment.order, payment.uid)
+    current = await find(tx, payment.uid)
+    assert current is not None, "payments are not deleted"
+    return current
+
+
 async def is_cancelled(tx: Connection, order: str) -> bool:
     """Returns whether the payment of an order was cancelled. lock_order() keeps that so."""
     return await tx.fetchval("SELECT true FROM cancelled_orders WHERE order_name = $1", order) is not None
@@ -234,19 +246,22 @@ async def history(tx: Connection, customer: str, now: datetime) -> History:
     """
     if not customer:
         return History(0, frozenset())
-    count = await tx.fetchval(
-        "SELECT count(*) FROM payments WHERE customer = $1 AND create_time > $2", customer, now - timedelta(hours=1)
-    )
-    rows = await tx.fetch(
+    row = await tx.fetchrow(
         f"""
-        SELECT DISTINCT currency FROM (
-            SELECT currency, state FROM payments WHERE customer = $1
-            ORDER BY create_time DESC, uid DESC LIMIT {HISTORY_MAX}
-        ) AS newest WHERE state = 'captured'
+        SELECT
+            (SELECT count(*) FROM payments WHERE customer = $1 AND create_time > $2) AS count_of_hour,
+            ARRAY(
+                SELECT DISTINCT currency FROM (
+                    SELECT currency, state FROM payments WHERE customer = $1
+                    ORDER BY create_time DESC, uid DESC LIMIT {HISTORY_MAX}
+                ) AS newest WHERE state = 'captured'
+            ) AS currencies
         """,
         customer,
+        now - timedelta(hours=1),
     )
-    return History(count, frozenset(row["currency"] for row in rows))
+    assert row is not None, "it selects one row"
+    return History(row["count_of_hour"], frozenset(row["currencies"]))
 
 
 async def insert_refund(tx: Connection, refund: Refund, now: datetime) -> None:

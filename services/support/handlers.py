@@ -71,8 +71,8 @@ class SupportHandlers(SupportServiceBase):
     async def get_conversation(self, request: GetConversationRequest, call: Call) -> ConversationMessage:
         """Returns a conversation of the caller, or any to staff."""
         uid = uid_of(request.name)
-        async with self._database.transaction() as tx:
-            return conversation_message(visible_to(_actor(call), await storage.find(tx, uid)))
+        async with self._database.autocommit() as connection:
+            return conversation_message(visible_to(_actor(call), await storage.find(connection, uid)))
 
     async def list_conversations(self, request: ListConversationsRequest, call: Call) -> ListConversationsResponse:
         """Lists the conversations of the caller, or all for staff."""
@@ -81,8 +81,8 @@ class SupportHandlers(SupportServiceBase):
         state = _STATES[request.state]
         query = (customer or "", state.value if state else "")
         page = read_page(request.page_size, request.page_token, query=query, key_types=storage.CONVERSATION_KEY_TYPES)
-        async with self._database.transaction() as tx:
-            found, next_page_token = await storage.list_conversations(tx, customer, state, page)
+        async with self._database.autocommit() as connection:
+            found, next_page_token = await storage.list_conversations(connection, customer, state, page)
         return ListConversationsResponse(
             conversations=[conversation_message(each) for each in found], next_page_token=next_page_token
         )
@@ -126,9 +126,9 @@ class SupportHandlers(SupportServiceBase):
             key_types=storage.MESSAGE_KEY_TYPES,
             size_max=MESSAGES_PAGE_MAX,
         )
-        async with self._database.transaction() as tx:
-            visible_to(_actor(call), await storage.find(tx, uid))
-            messages, next_page_token = await storage.list_messages(tx, uid, page)
+        async with self._database.autocommit() as connection:
+            visible_to(_actor(call), await storage.find(connection, uid))
+            messages, next_page_token = await storage.list_messages(connection, uid, page)
         newest = messages[0].number if messages else 0
         return ListMessagesResponse(
             messages=[chat_message(each) for each in messages],
@@ -140,9 +140,9 @@ class SupportHandlers(SupportServiceBase):
         """Lists the participants of a conversation."""
         uid = uid_of(request.parent)
         page = read_page(request.page_size, request.page_token, query=(str(uid),), key_types=presence_storage.KEY_TYPES)
-        async with self._database.transaction() as tx:
-            visible_to(_actor(call), await storage.find(tx, uid))
-            found, next_page_token = await presence_storage.list_participants(tx, uid, page)
+        async with self._database.autocommit() as connection:
+            visible_to(_actor(call), await storage.find(connection, uid))
+            found, next_page_token = await presence_storage.list_participants(connection, uid, page)
         return ListParticipantsResponse(
             participants=[participant_message(each) for each in found], next_page_token=next_page_token
         )

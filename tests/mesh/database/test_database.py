@@ -287,11 +287,11 @@ async def test_wrong_credentials_do_not_leak(own_postgres: Postgres) -> None:
 
 async def test_a_statement_is_a_transaction_by_itself(database: Database) -> None:
     """A statement is committed at its end, and one that fails leaves nothing behind in the session."""
-    async with database.statement() as connection:
+    async with database.autocommit() as connection:
         await connection.execute("INSERT INTO numbers VALUES (1)")
         assert not connection.is_in_transaction()
     with pytest.raises(asyncpg.UniqueViolationError):
-        async with database.statement() as connection:
+        async with database.autocommit() as connection:
             await connection.execute("INSERT INTO numbers VALUES (1)")
     assert await _numbers(database) == [1]
 
@@ -299,13 +299,13 @@ async def test_a_statement_is_a_transaction_by_itself(database: Database) -> Non
 async def test_a_statement_has_the_limits_of_a_transaction(database: Database) -> None:
     """It ends at the session's timeout, before the deadline of a call, and with the errors of a transaction."""
     with pytest.raises(ResourceExhausted):
-        async with database.statement() as connection:
+        async with database.autocommit() as connection:
             await connection.execute("SELECT pg_sleep(30)")
     call = Call("/test", deadline=time.monotonic() + 0.3)
     token = current_call.set(call)
     try:
         with pytest.raises(ResourceExhausted):
-            async with database.statement() as connection:
+            async with database.autocommit() as connection:
                 await connection.execute("SELECT pg_sleep(30)")
         assert call.remaining_s() > 0
     finally:

@@ -18,7 +18,7 @@ SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint style format types test helm3-test requirements \
-	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench bench-edge bench-service bench-workers bench-start \
+	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench flames bench-edge bench-service bench-workers bench-start \
 	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest bench-store \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
@@ -199,6 +199,11 @@ publish: image ## push the image and the chart of make dist: VERSION=1.2.3 REGIS
 
 bench: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 third-party ## compare unary calls with Envoy and grpc-gateway: ARGS=--help
 	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.unary $(ARGS)
+
+flames: .venv/requirements-dev.sha256 .venv/requirements-toolchains.sha256 third-party ## draw docs/flames.svg, flame graphs of the edge with both transports
+	@$(VENV)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+		--target .tools/flames --requirement benchmarks/flames-requirements.txt
+	@PYTHONPATH=.:gen $(VENV)/python -m benchmarks.flames
 
 bench-edge: .venv/requirements-dev.sha256 ## compare the edge with a hand-written FastAPI version of the same method
 	@PYTHONPATH=. $(VENV)/python benchmarks/edge.py

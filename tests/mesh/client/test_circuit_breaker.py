@@ -78,6 +78,21 @@ async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_ca
             assert (await call(channel, b"back")).message == b"back"
 
 
+def test_callers_wait_for_the_outcome_of_a_probe_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the circuit would stay open if the probe failed, others may call again soon after it has begun."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    breaker = CircuitBreaker()
+    for _ in range(CircuitBreaker.FAILURES_MAX + 10):
+        breaker.record_failure(now)
+    assert breaker.admit() == CircuitBreaker.OPEN_S_MAX
+    now += CircuitBreaker.OPEN_S_MAX
+    assert breaker.admit() == 0.0
+    assert breaker.admit() == CircuitBreaker.OPEN_S_MIN
+    breaker.record_failure(now)
+    assert breaker.admit() == CircuitBreaker.OPEN_S_MAX
+
+
 @pytest.mark.parametrize("error", [Unavailable, DeadlineExceeded, Internal, Unknown, PermissionDenied])
 async def test_an_error_of_the_service_does_not_open_it(error: type[MeshError]) -> None:
     """The caller may have caused any status that the service returns deliberately."""

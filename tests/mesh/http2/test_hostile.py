@@ -299,7 +299,7 @@ async def test_a_window_that_never_opens() -> None:
             assert caught.value.code is Code.DEADLINE_EXCEEDED
         caught.value.__traceback__ = None
         gc.collect()
-        assert sum(isinstance(each, Call) for each in gc.get_objects()) < 10
+        assert sum(type(each) is Call for each in gc.get_objects()) < 10
         stream.cancel()
         await sending
 

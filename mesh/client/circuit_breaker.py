@@ -7,8 +7,11 @@ import time
 
 class CircuitBreaker:
     """A circuit breaker. It is closed until FAILURES_MAX calls in a row have failed, then open for a time that doubles
-    from OPEN_S_MIN to OPEN_S_MAX with each failed probe. After that time it admits one call, the probe, to find out
+    from OPEN_S_MIN to OPEN_S_MAX with each failed probe. After that time it admits a call, the probe, to find out
     whether the workload is back.
+
+    Slow calls, such as long polls and streams, have a probe of their own: a workload that is back may answer it late,
+    and meanwhile it must not hold up calls that would be answered at once.
 
     Only a call without an answer is a failure. An error that the workload returns does not count, because the caller
     may have caused it.
@@ -21,11 +24,12 @@ class CircuitBreaker:
     def __init__(self) -> None:
         self._failures = 0
         self._open_s = self.OPEN_S_MIN
+        self._opened = 0.0
         self._open_until = 0.0
-        self._probing = False
+        self._probe_until = {False: 0.0, True: 0.0}  # by whether the calls are slow
         self._answered = -1.0
 
-    def admit(self) -> float:
+    def admit(self, *, slow: bool = False) -> float:
         """Admits a call and returns 0, or returns the seconds until the next call may be made. While the circuit is
         open, an admitted call is the probe, and other callers wait: not for long, because a workload that is back
         answers soon.
@@ -34,27 +38,30 @@ class CircuitBreaker:
             return 0.0
         now = time.monotonic()
         if now < self._open_until:
-            wait_s = self._open_until - now
-            return min(wait_s, self.OPEN_S_MIN) if self._probing else wait_s
-        self._open_until, self._probing = now + self._open_s, True
+            return self._open_until - now
+        if now < self._probe_until[slow]:
+            return min(self._probe_until[slow] - now, self.OPEN_S_MIN)
+        self._probe_until[slow] = now + self._open_s
         return 0.0
 
     def record_answer(self) -> None:
         """Closes the circuit because the workload answered."""
         self._failures, self._open_s, self._answered = 0, self.OPEN_S_MIN, time.monotonic()
-        self._probing = False
 
     def record_failure(self, begun: float) -> None:
         """Counts a call that got no answer. `begun` is the time.monotonic() second at which it began: if another call
-        was answered since then, the workload is not at fault, and the failure does not count.
+        was answered since then, the workload is not at fault, and if the circuit has opened since then, nothing new is
+        known about the workload. The failure does not count then.
         """
-        if begun <= self._answered:
+        is_open = self._failures >= self.FAILURES_MAX
+        if begun <= self._answered or (is_open and begun < self._opened):
             return
         self._failures += 1
-        self._probing = False
         if self._failures >= self.FAILURES_MAX:
-            self._open_until = time.monotonic() + self._open_s
+            self._opened = time.monotonic()
+            self._open_until = self._opened + self._open_s
             self._open_s = min(self._open_s * 2, self.OPEN_S_MAX)
+            self._admit_probes()
 
     def record_abandoned(self) -> None:
         """Makes the next call the probe because the caller of this one gave up: callers with short deadlines must not
@@ -62,3 +69,7 @@ class CircuitBreaker:
         """
         if self._failures >= self.FAILURES_MAX:
             self._open_until = 0.0
+            self._admit_probes()
+
+    def _admit_probes(self) -> None:
+        self._probe_until = {False: 0.0, True: 0.0}

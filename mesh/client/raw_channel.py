@@ -42,6 +42,9 @@ DEADLINE_NEAR_S = 0.01
 UNKNOWN ("Stream removed"), CANCELLED, INTERNAL or UNAVAILABLE.
 """
 
+SLOW_S = 10.0
+"""Unary calls that may take longer than this are slow ones for the circuit breaker, as are all streams."""
+
 RETRY_WAIT_S_MAX = 0.5
 
 _DEADLINE_PASSED_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.CANCELLED, Code.UNAVAILABLE})
@@ -147,7 +150,7 @@ class RawChannel:
         at a time, as fast as the workload accepts them. Without `timeout_s` the call has no deadline. After
         `patience_s` the call is cancelled and raises DeadlineExceeded.
         """
-        self._check_breaker()
+        self._check_breaker(slow=True)
         begun = time.monotonic()
         deadline = math.inf if timeout_s is None else begun + timeout_s
         connect_by = _connect_deadline(min(timeout_s or math.inf, patience_s))
@@ -181,7 +184,7 @@ class RawChannel:
         begun = time.monotonic()
         if begun >= deadline:
             raise deadline_exceeded()
-        self._check_breaker()
+        self._check_breaker(slow=deadline - begun > SLOW_S)
         try:
             await self._transport.connect(connect_by)
             left_s = deadline - time.monotonic()
@@ -210,8 +213,8 @@ class RawChannel:
         log_redacted(self.name, path, failure, error.text, details)
         return failure
 
-    def _check_breaker(self) -> None:
-        if not self._in_mesh and (wait_s := self._breaker.admit()):
+    def _check_breaker(self, *, slow: bool) -> None:
+        if not self._in_mesh and (wait_s := self._breaker.admit(slow=slow)):
             raise unavailable(reason="CIRCUIT_OPEN", retry_after_s=wait_s)
 
     def _record(self, begun: float, deadline: float, code: Code, *, is_bare: bool = True) -> None:

@@ -78,19 +78,64 @@ async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_ca
             assert (await call(channel, b"back")).message == b"back"
 
 
-def test_callers_wait_for_the_outcome_of_a_probe_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the circuit would stay open if the probe failed, others may call again soon after it has begun."""
-    now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+class Clock:
+    """The time.monotonic() that a circuit breaker sees."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that the test sets."""
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic", clock)
+    return clock
+
+
+def open_breaker(clock: Clock) -> CircuitBreaker:
+    """Returns a breaker that has just opened for the longest time, after some failed probes."""
     breaker = CircuitBreaker()
-    for _ in range(CircuitBreaker.FAILURES_MAX + 10):
-        breaker.record_failure(now)
+    open_s = 0.0
+    while open_s < CircuitBreaker.OPEN_S_MAX:
+        clock.now += open_s
+        breaker.record_failure(clock.now)
+        open_s = breaker.admit()
+    return breaker
+
+
+def test_callers_wait_for_the_outcome_of_a_probe_only(clock: Clock) -> None:
+    """However long the circuit would stay open if the probe failed, others may call again soon after it has begun."""
+    breaker = open_breaker(clock)
     assert breaker.admit() == CircuitBreaker.OPEN_S_MAX
-    now += CircuitBreaker.OPEN_S_MAX
+    clock.now += CircuitBreaker.OPEN_S_MAX
     assert breaker.admit() == 0.0
     assert breaker.admit() == CircuitBreaker.OPEN_S_MIN
-    breaker.record_failure(now)
+    breaker.record_failure(clock.now)
     assert breaker.admit() == CircuitBreaker.OPEN_S_MAX
+
+
+def test_a_slow_probe_holds_up_slow_calls_only(clock: Clock) -> None:
+    """A long poll may be the first call after an outage, and is answered late. Others find out that it is over."""
+    breaker = open_breaker(clock)
+    clock.now += CircuitBreaker.OPEN_S_MAX
+    assert breaker.admit(slow=True) == 0.0
+    assert breaker.admit(slow=True) > 0.0
+    assert breaker.admit() == 0.0
+    breaker.record_answer()
+    assert breaker.admit(slow=True) == breaker.admit() == 0.0
+
+
+def test_calls_that_fail_together_open_it_once(clock: Clock) -> None:
+    """Those that had begun before it opened say nothing about the time after."""
+    breaker, begun = CircuitBreaker(), clock.now
+    clock.now += 1
+    for _ in range(TRIES):
+        breaker.record_failure(begun)
+    assert breaker.admit() == CircuitBreaker.OPEN_S_MIN
 
 
 @pytest.mark.parametrize("error", [Unavailable, DeadlineExceeded, Internal, Unknown, PermissionDenied])

@@ -254,6 +254,24 @@ except urllib.error.HTTPError as error:
 """
 
 
+def stream(release: Release) -> Object:
+    """Returns NATS's information about the stream; `state` counts the events of each subject."""
+    state: Object = json.loads(release.kubectl("exec", "deployment/shop-provisioner", "--", "python", "-c", STREAM))
+    return state
+
+
+STREAM = """
+import asyncio, os, nats
+
+async def main():
+    broker = await nats.connect(os.environ["BROKER_URL"], inbox_prefix=b"_INBOX_provisioner", allow_reconnect=False)
+    print((await broker.request("$JS.API.STREAM.INFO.MESHWRIGHT", b'{"subjects_filter": ">"}')).data.decode())
+    await broker.close()
+
+asyncio.run(main())
+"""
+
+
 def orders_published(release: Release, event: str = "OrderPlaced") -> int:
     """Returns the number of events of orders that have arrived in the log of all events, by default of OrderPlaced."""
     return int(query(release, "analytics", f"SELECT count(*) FROM audit_entries WHERE type = '{event}'"))

@@ -1,6 +1,6 @@
 """The broker of the release, and the provisioner, which creates what events need there."""
 
-from tests.cluster.cluster import BROKER, eventually, mails
+from tests.cluster.cluster import BROKER, Release, eventually, mails, stream
 from tests.cluster.conftest import Shop
 
 
@@ -16,10 +16,11 @@ def test_the_provisioner(shop: Shop) -> None:
 
 def test_a_broker_that_lost_its_data(shop: Shop) -> None:
     """Without anybody's help it has the users, the queues and the consumers again, and events arrive."""
-    pod = f"shop-{BROKER}-0"
+    pod, before = f"shop-{BROKER}-0", origin(shop.release)
     shop.release.kubectl("exec", pod, f"--container={BROKER}", "--", "sh", "-c", "rm -rf /data/* /data/.[!.]*")
     shop.release.kubectl("delete", "pod", pod)
     eventually(shop.release.is_ready)
+    eventually(lambda: origin(shop.release) not in ("", before))
     sign_up(shop, "lin@example.com")
     eventually(lambda: "lin@example.com" in mails(shop.release))
 
@@ -28,3 +29,10 @@ def sign_up(shop: Shop, email: str) -> None:
     """Registers a user, which publishes an event that leads to a mail."""
     body = {"email": email, "password": "analytical engine", "display_name": "Somebody"}
     shop.client.call("POST", "/v1/users", body=body)
+
+
+def origin(release: Release) -> str:
+    """Returns what the data of the broker have from when they were made: the time, or Erlang's cookie."""
+    if BROKER == "nats":
+        return str(stream(release).get("created", ""))
+    return release.kubectl("exec", "shop-rabbitmq-0", "--container=rabbitmq", "--", "cat", "/data/.erlang.cookie")

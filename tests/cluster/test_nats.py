@@ -1,13 +1,11 @@
 """The permissions of NATS's users, and its stream and consumers."""
 
-import json
-
 import pytest
 
 from local.declarations.checkout import read_services
 from local.declarations.service import Service
 from tests import broker_attempts
-from tests.cluster.cluster import BROKER_ATTEMPTS, ROOT, Object, Release
+from tests.cluster.cluster import BROKER_ATTEMPTS, ROOT, stream
 from tests.cluster.conftest import Shop
 
 PARTICIPANTS = [service for service in read_services(ROOT) if service.events]
@@ -29,21 +27,3 @@ def test_the_stream(shop: Shop) -> None:
     packages = {event.rpartition(".")[0] for service in PARTICIPANTS for event in service.publishes}
     assert state["config"]["subjects"] == sorted(f"{package}.*" for package in packages)
     assert state["state"]["consumer_count"] == sum(bool(service.consumes) for service in PARTICIPANTS)
-
-
-def stream(release: Release) -> Object:
-    """Returns the broker's information about the stream."""
-    state: Object = json.loads(release.kubectl("exec", "deployment/shop-provisioner", "--", "python", "-c", STREAM))
-    return state
-
-
-STREAM = """
-import asyncio, os, nats
-
-async def main():
-    broker = await nats.connect(os.environ["BROKER_URL"], inbox_prefix=b"_INBOX_provisioner", allow_reconnect=False)
-    print((await broker.request("$JS.API.STREAM.INFO.MESHWRIGHT", b"")).data.decode())
-    await broker.close()
-
-asyncio.run(main())
-"""

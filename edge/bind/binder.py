@@ -45,7 +45,7 @@ class Binder:
         """
         violations = Violations(self._body_name)
         message, document = self._body.read(request, content, violations)
-        self._bind_path(values, message, violations)
+        self._bind_path(values, message, violations, has_body=bool(content))
         if query:
             self._bind_query(query, message, violations)
         self._header_fields.fill(message, request.headers, document, violations)
@@ -68,7 +68,7 @@ class Binder:
     def check_url(self, values: tuple[str, ...], query: bytes) -> None:
         """Raises InvalidArgument if the URL is invalid, before there is a body."""
         violations, message = Violations(), self._input.type()
-        self._bind_path(values, message, violations)
+        self._bind_path(values, message, violations, has_body=False)
         self._bind_query(query, message, violations)
         violations.raise_if_any()
 
@@ -79,12 +79,11 @@ class Binder:
         violations.raise_if_any()
         return sent
 
-    def _bind_path(self, values: tuple[str, ...], message: Message, violations: Violations) -> None:
+    def _bind_path(self, values: tuple[str, ...], message: Message, violations: Violations, *, has_body: bool) -> None:
         for (fields, leaf, name), text in zip(self._variables, values, strict=True):
             try:
                 value = leaf(text)
-                given = value_at(message, fields)
-                if given is not None and given != value:
+                if has_body and (given := value_at(message, fields)) is not None and given != value:
                     raise InvalidValue("differs from the path", "FIELD_GIVEN_TWICE")  # noqa: TRY301 # caught with the rest
                 assign(descend(message, fields), fields[-1], value)
             except InvalidValue as wrong:

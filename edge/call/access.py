@@ -1,6 +1,5 @@
 """Access to methods: tokens, and the scopes and rate limits of the contract."""
 
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -11,8 +10,6 @@ from edge.http.client_key import client_key
 from edge.http.headers import Headers
 from mesh.errors import MeshError, Unauthenticated
 from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, bearer_token
-
-_PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
 
 class Access:
@@ -29,7 +26,7 @@ class Access:
         """Returns the caller of an Authorization header. Raises Unauthenticated, or Unavailable while tokens can't be
         verified.
         """
-        if not _PRINTABLE.fullmatch(authorization):
+        if not (authorization.isascii() and authorization.isprintable()):
             raise Unauthenticated("The Authorization header must contain only printable ASCII.", reason="TOKEN_INVALID")
         return ANONYMOUS if self._verifier is None else await self._verify(authorization, self._verifier)
 

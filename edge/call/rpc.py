@@ -56,7 +56,7 @@ class CallSettings:
     allowances: AllowanceTable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admission:
     """An admitted call, and the context in which it is made: an error that says that the call was wrong takes it out of
     the caller's rate limit again, by `give_back`. `patience_s` is the time that the client waits; `headers` are added

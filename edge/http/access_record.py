@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from edge.http.request_id import request_id
-from mesh.telemetry import correlation
+from mesh.telemetry import correlation, log_call
 
 log = structlog.get_logger()
 
@@ -74,18 +74,20 @@ class AccessRecord:
     def write(self) -> None:
         """Logs the request and updates the metrics."""
         seconds = time.perf_counter() - self.started_s
-        report = log.debug if self.is_poll and self.code == "OK" else log.info
-        report(
-            "request",
-            method=self.method,
-            route=self.route,
-            rpc=self.metrics.rpc,
-            status=self.status,
-            code=self.code,
-            ms=round(seconds * 1000, 1),
-            request_bytes=self.request_bytes,
-            response_bytes=self.response_bytes,
-            request_id=self.request_id,
-            caller=self.caller,
-        )
+        entry = {
+            "method": self.method,
+            "route": self.route,
+            "rpc": self.metrics.rpc,
+            "status": self.status,
+            "code": self.code,
+            "ms": round(seconds * 1000, 1),
+            "request_bytes": self.request_bytes,
+            "response_bytes": self.response_bytes,
+            "request_id": self.request_id,
+            "caller": self.caller,
+        }
+        if self.is_poll and self.code == "OK":
+            log.debug("request", **entry)
+        else:
+            log_call("request", entry)
         self.metrics.count(self.status, self.code, seconds)

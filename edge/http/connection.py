@@ -45,16 +45,9 @@ class Connection:
         if self.slot is not None:
             self.slot.mark_busy()
 
-    @contextlib.contextmanager
-    def cancel_on_loss(self) -> Iterator[None]:
-        """Cancels the current task if the connection is lost inside this context."""
-        task = asyncio.current_task()
-        assert task is not None, "requests are served by tasks"
-        self._tasks.add(task)
-        try:
-            yield
-        finally:
-            self._tasks.discard(task)
+    def cancel_on_loss(self) -> "CancelOnLoss":
+        """Returns a context that cancels the current task if the connection is lost inside it."""
+        return CancelOnLoss(self._tasks)
 
     @contextlib.contextmanager
     def on_drain(self, callback: Callable[[], None]) -> Iterator[None]:
@@ -95,3 +88,21 @@ class Connection:
             self.slot.release()
         for task in self._tasks:
             task.cancel()
+
+
+class CancelOnLoss:
+    """The context of a task that the loss of its connection cancels, one of `tasks`."""
+
+    __slots__ = ("_task", "_tasks")
+
+    def __init__(self, tasks: set[asyncio.Task[Any]]) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "requests are served by tasks"
+        self._task = task
+        self._tasks = tasks
+
+    def __enter__(self) -> None:
+        self._tasks.add(self._task)
+
+    def __exit__(self, *_: object) -> None:
+        self._tasks.discard(self._task)

@@ -16,6 +16,7 @@ ANY: Final = b"*"
 
 # The characters of an entity-tag (RFC 9110, section 8.8.3) except %, which escapes all others.
 _SAFE: Final = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_UNESCAPED = re.compile(f"[0-9A-Za-z{re.escape(_SAFE)}]*")
 _TAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _SEPARATOR = re.compile(rb"[ \t]*(?:,[ \t]*)+")
 _SUFFIXES: Final = tuple(f"-{coding}" for coding in CODINGS)
@@ -23,7 +24,7 @@ _SUFFIXES: Final = tuple(f"-{coding}" for coding in CODINGS)
 
 def strong_tag(etag: str) -> bytes:
     """Returns the tag for an etag. An etag that ends like the suffix of a coding is escaped."""
-    opaque = quote(etag, safe=_SAFE)
+    opaque = etag if _UNESCAPED.fullmatch(etag) else quote(etag, safe=_SAFE)
     if opaque.endswith(_SUFFIXES):
         start, _, coding = opaque.rpartition("-")
         opaque = f"{start}%2D{coding}"

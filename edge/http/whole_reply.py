@@ -28,11 +28,16 @@ def send_whole(cycle: RequestResponseCycle, status: int, headers: Headers, body:
     """Sends the reply of uvicorn's cycle of one request, as SendWhole does."""
     if cycle.disconnected:
         return True
-    fields = [*cycle.default_headers, *headers]
-    if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive or _ends_connection(fields):
+    if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
         return False
-    head = b"".join([STATUS_LINE[status], *map(_line, fields), b"\r\n"])
-    if len(head.translate(None, _CONTROLS)) != len(head) - 2 * (len(fields) + 2):
+    lines = [STATUS_LINE[status]]
+    for name, value in (*cycle.default_headers, *headers):
+        if name == b"connection":
+            return False
+        lines.append(b"%b: %b\r\n" % (name, value))
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    if len(head.translate(None, _CONTROLS)) != len(head) - 2 * len(lines):
         raise ValueError("A header has a control character.")
     if cycle.scope["method"] == "HEAD":
         body = b""
@@ -45,11 +50,3 @@ def send_whole(cycle: RequestResponseCycle, status: int, headers: Headers, body:
     cycle.message_event.set()
     cycle.on_response()
     return True
-
-
-def _ends_connection(fields: Headers) -> bool:
-    return any(name == b"connection" for name, _ in fields)
-
-
-def _line(field: tuple[bytes, bytes]) -> bytes:
-    return b"%b: %b\r\n" % field

@@ -79,8 +79,8 @@ class Replies:
             raise invalid_response(self._name, error) from error
         if self._status == NO_CONTENT:
             headers, body = [], b""
-        chosen = {name for name, _ in headers}
-        reply = Reply(status, [*headers, *(header for header in self._headers if header[0] not in chosen)], body)
+        own = _without(self._headers, headers) if self._raw else self._headers
+        reply = Reply(status, [*headers, *own], body)
         if self._next_page is not None and (link := self._next_page.link(request, message)):
             reply.headers.append((b"link", link))
         if self._is_read and not self._raw:
@@ -88,9 +88,9 @@ class Replies:
             tag = strong_tag(etag) if etag else weak_tag(body)
             check_if_match(tag, request.headers)
             reply.headers.append((b"etag", tag))
-        if own := self._metadata_headers(response.metadata):
-            replaced = {name for name, _ in own} & _OVERRIDABLE
-            reply.headers = [*(header for header in reply.headers if header[0] not in replaced), *own]
+        if given := self._metadata_headers(response.metadata):
+            overriding = [header for header in given if header[0] in _OVERRIDABLE]
+            reply.headers = [*_without(reply.headers, overriding), *given]
         return reply
 
     def _written(self, response: Message, options: ResponseOptions) -> tuple[int, Headers, bytes]:
@@ -110,6 +110,12 @@ def content_headers(content_type: str) -> Headers:
     """Returns the headers of a google.api.HttpBody with this type."""
     known = content_type if _MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
     return [(b"content-type", known.encode())]
+
+
+def _without(headers: Headers, others: Headers) -> Headers:
+    """Returns the headers whose names are not among those of others."""
+    names = {name for name, _ in others}
+    return [header for header in headers if header[0] not in names]
 
 
 _JSON_HEADERS: Final[Headers] = [(b"content-type", JSON.encode())]

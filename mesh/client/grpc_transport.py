@@ -52,10 +52,6 @@ class GrpcTransport:
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self._streams = StreamConnections(connect)
 
-    async def connect(self, until: float) -> None:
-        """Waits until the channel for unary calls is connected, or until a time."""
-        await _wait_connected(self._channel, until)
-
     async def check(self) -> None:
         """Raises Unavailable if the address can't be reached."""
         state = self._channel.get_state(try_to_connect=True)
@@ -65,12 +61,15 @@ class GrpcTransport:
             await self._channel.wait_for_state_change(state)
             state = self._channel.get_state(try_to_connect=True)
 
-    async def unary(self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata) -> UnaryResponse | None:
+    async def unary(
+        self, path: str, request: bytes, *, connect_by: float, deadline: float, metadata: Metadata
+    ) -> UnaryResponse | None:
         """Calls a unary method. Raises CallError."""
+        await _wait_connected(self._channel, connect_by)
         method = self._methods.get(path)
         if method is None:
             method = self._methods[path] = self._channel.unary_unary(path)
-        call = method(request, timeout=timeout_s, metadata=metadata)
+        call = method(request, timeout=deadline - time.monotonic(), metadata=metadata)
         try:
             message = await call
         except grpc.aio.AioRpcError as error:

@@ -38,25 +38,23 @@ class Http2Transport:
         self._balancer = Balancer(host.strip("[]"), int(port), tls, keepalive_s)
         self._heads = RequestHeads(address, secure=credentials is not None)
 
-    async def connect(self, until: float) -> None:
-        """Waits until an address is connected, or until a time."""
-        if not self._balancer.is_connected:
-            with contextlib.suppress(CallError):
-                await self._balancer.wait(until)
-
     async def check(self) -> None:
         """Raises Unavailable if no address can be reached."""
         await self._balancer.wait_connected_or_failed()
         if not self._balancer.is_connected:
             raise Unavailable("can't be reached")
 
-    async def unary(self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata) -> UnaryResponse | None:
+    async def unary(
+        self, path: str, request: bytes, *, connect_by: float, deadline: float, metadata: Metadata
+    ) -> UnaryResponse | None:
         """Calls a unary method. Raises CallError."""
-        deadline, left_s, data = time.monotonic() + timeout_s, timeout_s, prefixed(request)
+        data = prefixed(request)
         for attempt in range(ATTEMPTS_MAX):
-            connection = self._balancer.pick() or await self.wait_room(time.monotonic() + left_s, is_first=not attempt)
+            connection = self._balancer.pick()
+            if connection is None:
+                connection = await self.wait_room(deadline, connect_by if not attempt else None)
             call = Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True)
-            left_s = timeout_s if not attempt else deadline - time.monotonic()
+            left_s = deadline - time.monotonic()
             connection.open(call, self._heads.block(path, left_s, metadata), data, ends=True)
             timer = connection.loop.call_later(left_s, call.expire)
             try:
@@ -80,8 +78,7 @@ class Http2Transport:
         self, path: str, *, connect_by: float, deadline: float, metadata: Metadata
     ) -> AsyncIterator["Http2Stream"]:
         """Calls a method of any kind. Raises CallError."""
-        await self.connect(connect_by)
-        stream = Http2Stream(self, path, deadline, metadata)
+        stream = Http2Stream(self, path, connect_by, deadline, metadata)
         await stream.open()
         try:
             yield stream
@@ -92,13 +89,18 @@ class Http2Transport:
         """Closes all connections."""
         self._balancer.close()
 
-    async def wait_room(self, deadline: float, *, is_first: bool) -> Connection:
-        """Waits for room for a stream. The first attempt fails where no address can be reached; a later one waits for a
-        connection again, because that of the first attempt may be the only one that has ended. Raises CallError.
+    async def wait_room(self, deadline: float, connect_by: float | None) -> Connection:
+        """Waits for room for a stream. The first attempt waits for a connection until `connect_by`, and fails then
+        where no address can be reached; a later one, without `connect_by`, waits for a connection again, because that
+        of the first attempt may be the only one that has ended. Raises CallError.
         """
-        until = deadline if is_first else min(deadline, time.monotonic() + CONNECT_S)
         try:
-            return await self._balancer.wait(until, fails_fast=is_first)
+            if connect_by is None:
+                return await self._balancer.wait(min(deadline, time.monotonic() + CONNECT_S))
+            if not self._balancer.is_connected:
+                with contextlib.suppress(CallError):
+                    return await self._balancer.wait(min(connect_by, deadline))
+            return await self._balancer.wait(deadline, fails_fast=True)
         except CallError as error:
             raise deadline_exceeded() if time.monotonic() >= deadline else error from None
 
@@ -110,9 +112,12 @@ class Http2Transport:
 class Http2Stream:
     """A call of any kind, which is made again if a server has not begun it."""
 
-    def __init__(self, transport: Http2Transport, path: str, deadline: float, metadata: Metadata) -> None:
+    def __init__(
+        self, transport: Http2Transport, path: str, connect_by: float, deadline: float, metadata: Metadata
+    ) -> None:
         self._transport = transport
         self._path = path
+        self._connect_by: float | None = connect_by
         self._deadline = deadline
         self._metadata = metadata
         self._attempts = 0
@@ -125,7 +130,8 @@ class Http2Stream:
 
     async def open(self) -> None:
         """Makes the call, with the requests so far. Raises CallError."""
-        connection = await self._transport.wait_room(self._deadline, is_first=not self._attempts)
+        connection = await self._transport.wait_room(self._deadline, self._connect_by)
+        self._connect_by = None
         self._attempts += 1
         self._call = call = Call(MESSAGE_BYTES_MAX, connection.loop)
         written = b"".join(self._written or ())

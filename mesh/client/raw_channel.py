@@ -186,9 +186,9 @@ class RawChannel:
             raise deadline_exceeded()
         self._check_breaker(slow=deadline - begun > SLOW_S)
         try:
-            await self._transport.connect(connect_by)
-            left_s = deadline - time.monotonic()
-            response = await self._transport.unary(path, request, timeout_s=left_s, metadata=metadata)
+            response = await self._transport.unary(
+                path, request, connect_by=connect_by, deadline=deadline, metadata=metadata
+            )
         except CallError as error:
             failure = self._failure(path, deadline, error)
             self._record(begun, deadline, failure.code, is_bare=not status_bytes(error))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mesh.errors import Metadata
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnaryResponse:
     """The response to a call: its message as bytes, and the metadata before and after it."""
 

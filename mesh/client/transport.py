@@ -45,22 +45,23 @@ class StreamCall(Protocol):
 class Transport(Protocol):
     """The calls to one address."""
 
-    async def connect(self, until: float) -> None:
-        """Waits until the address is connected, or until the time.monotonic() second `until`. Without this, a call
-        fails with the first failed attempt to connect, as when a workload restarts.
-        """
-
     async def check(self) -> None:
         """Raises Unavailable if the address can't be reached."""
 
-    async def unary(self, path: str, request: bytes, *, timeout_s: float, metadata: Metadata) -> UnaryResponse | None:
-        """Calls a unary method. Returns None for the status OK without a message. Raises CallError."""
+    async def unary(
+        self, path: str, request: bytes, *, connect_by: float, deadline: float, metadata: Metadata
+    ) -> UnaryResponse | None:
+        """Calls a unary method. Returns None for the status OK without a message. Raises CallError.
+
+        `deadline` is a time.monotonic() second. Until the second `connect_by` the call waits for its connection:
+        without this, it fails with the first failed attempt to connect, as when a workload restarts.
+        """
 
     def stream(
         self, path: str, *, connect_by: float, deadline: float, metadata: Metadata
     ) -> AbstractAsyncContextManager[StreamCall]:
-        """Calls a method of any kind, after waiting for a connection as connect() does. `deadline` is a
-        time.monotonic() second or infinity. Raises CallError.
+        """Calls a method of any kind, after waiting for a connection as unary() does. `deadline` may be infinity.
+        Raises CallError.
         """
 
     async def close(self) -> None:

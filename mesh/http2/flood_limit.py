@@ -25,7 +25,8 @@ class FloodLimit:
 
     def earn(self) -> None:
         """Allows more, because we sent a frame that may be answered."""
-        self._left = min(self._left + FRAMES_A_SENT_FRAME, FRAMES_MAX)
+        if self._left < FRAMES_MAX:
+            self._left = min(self._left + FRAMES_A_SENT_FRAME, FRAMES_MAX)
 
     def spend(self, count: int = 1) -> None:
         """Counts a frame, or what costs as much as several. Raises ConnectionFault at the limit."""

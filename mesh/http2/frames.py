@@ -67,7 +67,8 @@ class FrameReader:
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes | memoryview = b"") -> bytes:
     """Returns a serialised frame."""
-    return frame_header(len(payload), kind, flags, stream_id) + payload
+    length = len(payload)
+    return _HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, stream_id) + payload
 
 
 def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:

@@ -58,14 +58,15 @@ def encode_integer(value: int, prefix_bits: int, pattern: int) -> bytes:
     return bytes(encoded)
 
 
-_SHORT_LENGTHS: Final = [encode_integer(length, 7, 0) for length in range(127)]
-"""The lengths that take one byte."""
+_LENGTHS_COUNT: Final = 1024
+_LENGTHS: Final = [encode_integer(length, 7, 0) for length in range(_LENGTHS_COUNT)]
+"""The lengths of most strings, tokens among them, as they are encoded."""
 
 
 def encode_string(value: bytes) -> bytes:
     """Returns a string literal without Huffman code, which would cost time and save a few bytes: section 5.2."""
     length = len(value)
-    return (_SHORT_LENGTHS[length] if length < len(_SHORT_LENGTHS) else encode_integer(length, 7, 0)) + value
+    return (_LENGTHS[length] if length < _LENGTHS_COUNT else encode_integer(length, 7, 0)) + value
 
 
 def encode_name(name: bytes, *, never_indexed: bool = False) -> bytes:

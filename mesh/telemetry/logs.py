@@ -1,10 +1,10 @@
 """The logs of a process: structlog, and the standard library's loggers in the same format."""
 
-import contextlib
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import orjson
@@ -18,6 +18,8 @@ _LOUD_LIBRARIES = {
     **dict.fromkeys(("nats", "asyncio", "grpc", "uvicorn.error", "uvicorn.access"), logging.WARNING),
     **dict.fromkeys(("aio_pika", "aiormq"), logging.CRITICAL),  # a lost connection is logged by those who use it
 }
+
+log = structlog.get_logger()
 
 
 class LogSettings(Protocol):
@@ -34,6 +36,7 @@ class LogSettings(Protocol):
 
 def configure_logs(name: str, settings: LogSettings) -> None:
     """Configures logging to standard error, as JSON lines or as text."""
+    global _line_writer  # a process has one log
     text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -48,10 +51,12 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     named: list[Any] = [] if text else [_named(name)]
     failure: list[Any] = [] if text else [_TRACEBACK]
     last = [*named, *failure, renderer]
+    output = _Output(sys.stderr)
+    _line_writer = _LineWriter(name, output) if not text and settings.log_level in ("debug", "info") else None
     # Bypasses the standard library's loggers, which would double the cost of a line: the edge logs one for each call.
     structlog.configure(
         processors=[*shared, *last],
-        logger_factory=lambda *_: _Output(sys.stderr),
+        logger_factory=lambda *_: output,
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=True,
     )
@@ -61,6 +66,14 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     for library, level in _LOUD_LIBRARIES.items():
         logging.getLogger(library).setLevel(level)
+
+
+def log_call(event: str, fields: Mapping[str, Any]) -> None:
+    """Logs a call at the level info: the same line as a structlog logger's, at a third of the cost if it is JSON."""
+    if _line_writer is None:
+        log.info(event, **fields)
+    else:
+        _line_writer.info(event, fields)
 
 
 def _named(name: str) -> Any:
@@ -83,7 +96,30 @@ class _Output(structlog.WriteLogger):
 
     def msg(self, message: str) -> None:
         """Writes a line, if that is possible."""
-        with contextlib.suppress(OSError):
+        try:
             super().msg(message)
+        except OSError:
+            return
 
     log = debug = info = warn = warning = error = critical = exception = msg
+
+
+class _LineWriter:
+    """The writer of JSON lines that need no more than the chain of processors adds to each."""
+
+    def __init__(self, name: str, output: _Output) -> None:
+        self._name = name
+        self._output = output
+
+    def info(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Writes a line of the level info."""
+        entry = {**fields, "event": event}
+        for name, value in structlog.contextvars.get_contextvars().items():
+            entry.setdefault(name, value)
+        entry["level"] = "info"
+        entry["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
+        entry["service"] = self._name
+        self._output.msg(_json(entry, str))
+
+
+_line_writer: _LineWriter | None = None

@@ -25,13 +25,19 @@ class Bounds:
 
     def __init__(self) -> None:
         self._by_type: dict[str, MessageBounds | None] = {}
+        self._complete: dict[str, MessageBounds | None] = {}
+        """Those of types that messages have been checked by; their fields have their bounds too."""
         self._lock = RLock()
 
     def apply(self, message: Message) -> MessageCost:
         """Cuts fields that are too long to one more than is allowed, and returns the cost of the message after
         that. Raises TooCostly.
         """
-        total, bounds = MessageCost(), self.of(message.desc())
+        total, desc = MessageCost(), message.desc()
+        try:
+            bounds = self._complete[desc.type_name]
+        except KeyError:
+            bounds = self._complete[desc.type_name] = self.of(desc)
         if bounds is not None:
             bounds.apply(message, total)
         return total

@@ -27,7 +27,9 @@ class MessageBounds:
 
     def apply(self, message: Message, total: MessageCost) -> int:
         """Cuts the message. Returns the number of elements in lists and maps that the contract does not bound."""
-        unbounded = sum(field.apply(message, total) for field in self.fields)
+        unbounded = 0
+        for field in self.fields:
+            unbounded += field.apply(message, total)
         if cost := self.cost * (1 + unbounded) + self.cost_of_scalars:
             total.spend(cost, "")
         return unbounded

@@ -43,7 +43,9 @@ class Validator:
         except protovalidate.EvaluationError as error:
             log.warning("could not evaluate a rule", message=message.desc().type_name, error=str(error))
             return (_NOT_EVALUATED,)
-        if cost.is_cut and not found:
+        if not found:
+            if not cost.is_cut:
+                return ()
             log.error("a field was cut but broke no rule", message=message.desc().type_name)
             return (_NOT_EVALUATED,)
         return tuple(_field_violation(violation.proto) for violation in found[:VIOLATIONS_MAX])

@@ -29,6 +29,7 @@ from tests.mesh.http2.scripted import (
     serve_well,
     trailers,
     transport_to,
+    unary,
 )
 
 ENDS: Final = frames.END_STREAM | frames.END_HEADERS
@@ -74,15 +75,35 @@ async def test_a_request_has_the_fields_of_grpc() -> None:
     async with scripted(serve) as address, transport_to(address) as transport:
         await call(transport)
         metadata: Metadata = [("x-a", " a "), ("x-b-bin", b"\0\xff"), ("authorization", "Bearer x")]
-        await transport.unary(PATH, b"question", timeout_s=2, metadata=metadata)
+        await unary(transport, b"question", timeout_s=2, metadata=metadata)
     assert [stream for stream, _ in got] == [1, 3]
     names = [name for name, _ in got[1][1]]
     assert names[:4] == [":method", ":scheme", ":path", ":authority"]
     fields = dict(got[1][1])
     expected = {":method": "POST", ":scheme": "http", ":path": PATH, ":authority": address, "te": "trailers"}
-    expected |= {"content-type": "application/grpc", "grpc-timeout": "2000000u"}
+    expected["content-type"] = "application/grpc"
     assert expected.items() <= fields.items()
+    assert fields["grpc-timeout"].endswith("u")
+    assert 0 < int(fields["grpc-timeout"][:-1]) <= 2_000_000
     assert (fields["x-a"], fields["x-b-bin"], fields["authorization"]) == ("a", "AP8", "Bearer x")
+
+
+async def test_the_wait_for_a_connection_counts() -> None:
+    """The timeout that is sent is what is left when the connection is there."""
+    timeouts: list[int] = []
+    wait_s, timeout_s = 0.3, 30
+
+    async def serve(peer: Peer) -> None:
+        await asyncio.sleep(wait_s)
+        await peer.start()
+        _, _, stream, payload = await peer.next(frames.HEADERS)
+        fields: dict[Any, Any] = dict(Decoder().decode(payload))
+        timeouts.append(int(fields["grpc-timeout"][:-1]))
+        peer.answer(stream)
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        await unary(transport, b"question", timeout_s=timeout_s)
+    assert 0 < timeouts[0] <= (timeout_s - wait_s) * 1e6
 
 
 SETTINGS_FIRST: Final = frames.settings({})
@@ -555,10 +576,10 @@ async def test_deadlines_that_pass_harm_no_later_call() -> None:
 
     assert calls * answer_bytes > CONNECTION_WINDOW_BYTES
     async with scripted(serve) as address, transport_to(address) as transport:
-        await transport.connect(asyncio.get_running_loop().time() + 30)
+        await transport.check()
         for _ in range(calls):
             with pytest.raises(CallError) as caught:
-                await transport.unary(PATH, b"question", timeout_s=1e-6, metadata=())
+                await unary(transport, b"question", timeout_s=1e-6)
             assert caught.value.code is Code.DEADLINE_EXCEEDED
         assert (await call(transport)).message == b"answer"
 
@@ -590,13 +611,11 @@ async def test_a_unary_call_has_one_message(messages: list[bytes]) -> None:
         await peer.wait_closed()
 
     async with scripted(serve) as address, transport_to(address) as transport:
-        await transport.connect(1e9)
-        unary: Any = transport.unary(PATH, b"", timeout_s=10, metadata=())
         if not messages:
-            assert await unary is None
+            assert await unary(transport, b"") is None
             return
         with pytest.raises(CallError) as caught:
-            await unary
+            await unary(transport, b"")
     assert caught.value.code is Code.INTERNAL
 
 

@@ -29,6 +29,7 @@ from tests.mesh.http2.scripted import (
     serve_well,
     trailers,
     transport_to,
+    unary,
 )
 
 MANY = 20_000
@@ -177,9 +178,8 @@ async def test_a_server_that_stalls() -> None:
         await peer.wait_closed()
 
     async with scripted(silent) as address, transport_to(address) as transport:
-        await transport.connect(asyncio.get_running_loop().time() + 0.05)
         with pytest.raises(CallError) as caught:
-            await transport.unary("/a/b", b"", timeout_s=0.05, metadata=())
+            await unary(transport, b"", timeout_s=0.05)
         assert caught.value.code is Code.DEADLINE_EXCEEDED
     async with scripted(halting) as address, transport_to(address) as transport:
         with pytest.raises(CallError) as caught:
@@ -310,7 +310,7 @@ async def test_a_server_that_reads_nothing() -> None:
 
     async def refused(transport: Http2Transport) -> bool:
         with pytest.raises(CallError) as caught:
-            await transport.unary(PATH, b"", timeout_s=0.02, metadata=[("x-a", "v" * 16_000)])
+            await unary(transport, b"", timeout_s=0.02, metadata=[("x-a", "v" * 16_000)])
         return caught.value.code is Code.UNAVAILABLE
 
     async def stall(peer: Peer) -> None:
@@ -318,7 +318,7 @@ async def test_a_server_that_reads_nothing() -> None:
         await stalled.wait()
 
     async with scripted(stall) as address, transport_to(address) as transport:
-        await transport.connect(asyncio.get_running_loop().time() + 30)
+        await transport.check()
         with contextlib.ExitStack() as stack:
             stack.callback(stalled.set)
             for _ in range(50):

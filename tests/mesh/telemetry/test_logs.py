@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -73,3 +74,28 @@ structlog.get_logger().error("ö")
     odd, plain = map(json.loads, ran.stderr.splitlines())
     assert (odd["number"], odd["text"], odd["object"]) == (2**70, "a\udc80", "<class 'object'>")
     assert plain["event"] == "ö"
+
+
+CALLED = """
+import structlog
+from mesh.settings import ProcessSettings
+from mesh.telemetry import configure_logs, log_call
+
+configure_logs("test", ProcessSettings(log_format="{log_format}", log_level="{log_level}"))
+structlog.contextvars.bind_contextvars(request_id="in the context", trace_id="1")
+fields = dict(status=200, caller="\\ud800\\n", request_id="given", bytes=2**70)
+log_call("request", fields)
+structlog.get_logger().info("request", **fields)
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize(("log_level", "count"), [("debug", 2), ("info", 2), ("warning", 0)])
+def test_a_call_is_logged_as_by_a_logger(log_format: str, log_level: str, count: int) -> None:
+    """log_call() writes the line of a structlog logger, but for the time, if the level admits it."""
+    code = CALLED.format(log_format=log_format, log_level=log_level)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = [re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "(time)", line) for line in ran.stderr.splitlines()]
+    assert len(lines) == count
+    assert len(set(lines)) == min(count, 1)
+    assert all("(time)" in line and "given" in line and "in the context" not in line for line in lines)

@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 from edge.call.address import ANY_SERVICE, Address
 from edge.call.upstream import Upstream
-from mesh.client import Credentials, GrpcTransport, Http2Transport, OpenTransport, RawChannel
+from mesh.client import Credentials, Http2Transport, OpenTransport, RawChannel
 from mesh.errors import Unavailable
 
 KEEPALIVE_S: Final = 310.0
@@ -17,8 +17,6 @@ every five minutes: https://github.com/grpc/grpc/blob/master/doc/keepalive.md.
 
 TransportName = Literal["grpc", "http2"]
 """gRPC's library, or our own HTTP/2."""
-
-_TRANSPORTS: Final[dict[TransportName, OpenTransport]] = {"grpc": GrpcTransport, "http2": Http2Transport}
 
 REACH_S: Final = 1.0
 """The time that /readyz waits for a connection."""
@@ -54,7 +52,7 @@ class Upstreams:
                 keepalive_s=KEEPALIVE_S,
                 bare_messages=bare_messages,
                 in_mesh=in_mesh,
-                transport=_TRANSPORTS[transport],
+                transport=_open_transport(transport),
             )
             for address, names in services.items()
         }
@@ -83,6 +81,14 @@ class Upstreams:
 
     def __getitem__(self, service: str) -> Upstream:
         return self._of_service.get(service) or self._of_service[ANY_SERVICE]
+
+
+def _open_transport(name: TransportName) -> OpenTransport:
+    if name == "http2":
+        return Http2Transport
+    from mesh.client.grpc_transport import GrpcTransport  # takes 9 MB, so it is loaded only where it is used
+
+    return GrpcTransport
 
 
 async def _is_unreachable(channel: RawChannel) -> bool:

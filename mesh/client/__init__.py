@@ -2,7 +2,6 @@
 
 from mesh.client.channel import Channel
 from mesh.client.credentials import Credentials
-from mesh.client.grpc_transport import GrpcTransport
 from mesh.client.http2_transport import Http2Transport
 from mesh.client.raw_channel import RawChannel
 from mesh.client.response import UnaryResponse
@@ -12,7 +11,6 @@ from mesh.client.transport import OpenTransport
 __all__ = [
     "Channel",
     "Credentials",
-    "GrpcTransport",
     "Http2Transport",
     "OpenTransport",
     "RawChannel",

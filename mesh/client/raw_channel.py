@@ -23,7 +23,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from mesh.client.circuit_breaker import CircuitBreaker
 from mesh.client.credentials import Credentials
 from mesh.client.failures import broken_response, deadline_exceeded, failure_of, status_bytes, unavailable
-from mesh.client.grpc_transport import GrpcTransport
+from mesh.client.http2_transport import Http2Transport
 from mesh.client.redaction import log_redacted
 from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream, send_requests
@@ -65,19 +65,19 @@ class RawChannel:
         keepalive_s: float = KEEPALIVE_S,
         bare_messages: bool = False,
         in_mesh: bool = False,
-        transport: OpenTransport | None = None,
+        transport: OpenTransport = Http2Transport,
     ) -> None:
         """Opens the channel. `credentials` are needed for TLS. `keepalive_s` is the pause between keepalive pings;
         servers close connections that ping too often. `bare_messages` passes on the messages of errors without
         google.rpc.Status, which may reveal internals. `in_mesh` leaves retries and circuit breaking to a service mesh.
-        `transport` is gRPC's library by default.
+        `transport` carries the calls.
         """
         self.name = workload
         self._bare_messages = bare_messages
         self._in_mesh = in_mesh
         self._breaker = CircuitBreaker()
         self._counters = _Counters(workload)
-        self._transport = (transport or GrpcTransport)(address, credentials, keepalive_s)
+        self._transport = transport(address, credentials, keepalive_s)
 
     async def __aenter__(self) -> Self:
         return self

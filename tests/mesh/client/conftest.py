@@ -2,13 +2,13 @@
 
 import pytest
 
-from mesh.client import GrpcTransport, Http2Transport, raw_channel
-from mesh.client.transport import OpenTransport
+from mesh.client import Http2Transport, OpenTransport, RawChannel
+from mesh.client.grpc_transport import GrpcTransport
 
 
 @pytest.fixture(autouse=True, params=[GrpcTransport, Http2Transport])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> OpenTransport:
     """Makes this the transport of channels."""
     opened: OpenTransport = request.param
-    monkeypatch.setattr(raw_channel, "GrpcTransport", opened)
+    monkeypatch.setitem(RawChannel.__init__.__kwdefaults__ or {}, "transport", opened)
     return opened

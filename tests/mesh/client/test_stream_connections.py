@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from mesh.client import Channel, GrpcTransport, Stream
+from mesh.client import Channel, Stream
+from mesh.client.grpc_transport import GrpcTransport
 from mesh.client.stream_connections import STREAMS_MAX
 from mesh.client.transport import OpenTransport
 

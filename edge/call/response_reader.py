@@ -36,6 +36,7 @@ class ResponseReader:
         assert self._task is not None, "the context is entered"
         self._task.cancel()
         await asyncio.wait([self._task])
+        self._task = self._end = None  # frames of their tracebacks refer to this reader
 
     async def next(self, patience_s: float | None = None) -> bytes | None:
         """Returns the next message, or None after `patience_s`. Raises EndOfResponses or the error of the call."""

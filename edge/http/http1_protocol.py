@@ -6,6 +6,7 @@ continues a call whose client has disconnected.
 
 import asyncio
 import time
+import weakref
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -72,7 +73,9 @@ class Http1Protocol(HttpToolsProtocol):
         self._stop_head_timer()
         self._stall.stop()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn forgets the timer, which keeps this object, after a reset
         self._connection.handle_loss()
+        self._rejection = self._pending_rejection = None  # a frame of its traceback refers to this protocol
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -155,7 +158,8 @@ class Http1Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is None:
             return
-        self.scope["extensions"] = {EXTENSION: {"send": partial(send_whole, self.cycle)}}
+        # A weak reference, because the cycle holds the scope: only the garbage collector could free both.
+        self.scope["extensions"] = {EXTENSION: {"send": partial(send_whole, weakref.ref(self.cycle))}}
         if self._is_draining:
             self._make_last(self.cycle)
 
@@ -189,6 +193,7 @@ class Http1Protocol(HttpToolsProtocol):
         self.url = b"/"
         self.scope["headers"] = acceptable_handshake(self.headers)
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment] # as in uvicorn: it refers to this protocol
 
     def send_400_response(self, msg: str) -> None:
         self._reject(self._rejection or HttpError(400, "This is not a valid HTTP/1.1 request.", "MALFORMED_REQUEST"))

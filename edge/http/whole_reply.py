@@ -24,9 +24,12 @@ are needed: the client has to be waited for, or the connection ends with this re
 _CONTROLS: Final = bytes([*range(9), *range(10, 32), 127])  # not in a field's name or value: RFC 9110, section 5.5
 
 
-def send_whole(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> bool:
-    """Sends the reply of uvicorn's cycle of one request, as SendWhole does."""
-    if cycle.disconnected:
+def send_whole(
+    weak_cycle: Callable[[], RequestResponseCycle | None], status: int, headers: Headers, body: bytes
+) -> bool:
+    """Sends the reply of uvicorn's cycle of one request, to which there is a weak reference, as SendWhole does."""
+    cycle = weak_cycle()
+    if cycle is None or cycle.disconnected:
         return True
     if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
         return False

@@ -15,6 +15,7 @@ from edge.call.upstream import Responses
 from edge.http import worker_thread
 from edge.http.reply import Reply
 from edge.http.request import Request
+from edge.http.traceback_release import release_frames
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter
 from mesh.client import UnaryResponse
 from mesh.errors import Aborted, Internal, MeshError, Metadata
@@ -40,7 +41,10 @@ class CallDriver:
                 response = await self._call(exchange, request, admission)
                 reply = await worker_thread.run(len(response.message), exchange.reply, response)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
-            return exchange.fail(self._public_error(error, request))
+            try:
+                return exchange.fail(self._public_error(error, request))
+            finally:
+                release_frames(error)
         reply.headers += admission.headers
         return reply
 
@@ -51,7 +55,10 @@ class CallDriver:
         try:
             await self._stream(exchange, request, writer)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
-            await exchange.fail(self._public_error(error, request), writer)
+            try:
+                await exchange.fail(self._public_error(error, request), writer)
+            finally:
+                release_frames(error)
         await writer.end()
 
     async def _admit(self, exchange: Exchange, request: Request) -> Admission:

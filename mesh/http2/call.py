@@ -63,14 +63,14 @@ class Call(Stream):
         while not self.is_ended:
             await self._change()
         if self.error is not None:
-            raise self.error
+            raise self.error.copy()
         return self._reader.unpacked(*self._messages[0]) if self._messages else None
 
     async def next_message(self) -> bytes | None:
         """Returns the next message, None after the last one. Raises CallError. Cancelling it loses no message."""
         while not self._messages:
             if self.error is not None:
-                raise self.error
+                raise self.error.copy()
             if self.is_ended:
                 return None
             await self._change()

@@ -161,6 +161,6 @@ class Connection(asyncio.Protocol):
         else:
             self._outbox.close(frames.goaway(code))
         if not self.ready.done():
-            self.ready.set_exception(error)
+            self.ready.set_exception(error.copy())
         self.streams.fail_all(error)
         self._on_change(self)

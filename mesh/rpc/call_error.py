@@ -17,3 +17,10 @@ class CallError(Exception):
         self.is_sent = is_sent
         self.initial_metadata = initial
         self.trailing_metadata = trailing
+
+    def copy(self) -> "CallError":
+        """Returns an equal error. One that is kept must not be raised itself: its traceback would refer to the frames
+        of all who raise it, and these to what keeps it.
+        """
+        initial, trailing = self.initial_metadata, self.trailing_metadata
+        return CallError(self.code, self.text, is_sent=self.is_sent, initial=initial, trailing=trailing)

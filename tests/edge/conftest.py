@@ -1,6 +1,7 @@
 """The library's contract, a backend of it, and an edge in front of both."""
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -50,3 +51,12 @@ async def guarded(_shared_backend: Backend, library: Contract, issuer: Issuer) -
     """Returns a client of an edge that checks tokens."""
     async with edge_of(library, _shared_backend.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
         yield client
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Turns the garbage collector off."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

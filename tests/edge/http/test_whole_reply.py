@@ -48,7 +48,7 @@ def cycle_of(**state: Any) -> Any:
 def test_a_reply_is_one_write(size: int) -> None:
     """Head and body leave together, and uvicorn then takes the reply for complete."""
     cycle = cycle_of()
-    assert send_whole(cycle, 200, HEADERS, b"x" * size)
+    assert send_whole(lambda: cycle, 200, HEADERS, b"x" * size)
     head = b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n"
     assert cycle.transport.calls == [head + b"x" * size]
     assert (cycle.response_started, cycle.response_complete, cycle.waiting_for_100_continue) == (True, True, False)
@@ -57,7 +57,7 @@ def test_a_reply_is_one_write(size: int) -> None:
 def test_a_reply_to_head_has_no_body() -> None:
     """It has the headers of the reply to GET."""
     cycle = cycle_of(scope={"method": "HEAD"})
-    assert send_whole(cycle, 200, HEADERS, b"ok")
+    assert send_whole(lambda: cycle, 200, HEADERS, b"ok")
     assert cycle.transport.calls[0].endswith(b"content-length: 2\r\n\r\n")
 
 
@@ -69,21 +69,21 @@ def test_a_reply_to_head_has_no_body() -> None:
 def test_the_rest_is_left_to_uvicorn(state: dict[str, Any]) -> None:
     """Nothing is written."""
     cycle = cycle_of(**state)
-    assert not send_whole(cycle, 200, HEADERS, b"ok")
+    assert not send_whole(lambda: cycle, 200, HEADERS, b"ok")
     assert cycle.transport.calls == []
 
 
 def test_a_reply_that_ends_the_connection_is_left_to_uvicorn() -> None:
     """uvicorn closes the connection after it."""
     cycle = cycle_of()
-    assert not send_whole(cycle, 408, [(b"connection", b"close")], b"")
+    assert not send_whole(lambda: cycle, 408, [(b"connection", b"close")], b"")
     assert cycle.transport.calls == []
 
 
 def test_a_client_that_has_left_gets_nothing() -> None:
     """The reply counts as sent."""
     cycle = cycle_of(disconnected=True)
-    assert send_whole(cycle, 200, HEADERS, b"ok")
+    assert send_whole(lambda: cycle, 200, HEADERS, b"ok")
     assert cycle.transport.calls == []
 
 
@@ -92,5 +92,5 @@ def test_a_header_can_not_smuggle_in_another(value: bytes) -> None:
     """Control characters are an error, and nothing is sent."""
     cycle = cycle_of()
     with pytest.raises(ValueError, match="control character"):
-        send_whole(cycle, 200, [(b"x-note", value)], b"ok")
+        send_whole(lambda: cycle, 200, [(b"x-note", value)], b"ok")
     assert cycle.transport.calls == []

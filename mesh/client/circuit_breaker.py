@@ -2,6 +2,7 @@
 waiting.
 """
 
+import asyncio
 import time
 
 
@@ -28,11 +29,14 @@ class CircuitBreaker:
         self._open_until = 0.0
         self._probe_until = {False: 0.0, True: 0.0}  # by whether the calls are slow
         self._answered = -1.0
+        self._settled = asyncio.Event()
+        """Cleared while the outcome of a probe is awaited."""
+        self._settled.set()
 
     def admit(self, *, slow: bool = False) -> float:
         """Admits a call and returns 0, or returns the seconds until the next call may be made. While the circuit is
         open, an admitted call is the probe, and other callers wait: not for long, because a workload that is back
-        answers soon.
+        answers soon. They may use probe_settles().
         """
         if self._failures < self.FAILURES_MAX:
             return 0.0
@@ -42,11 +46,26 @@ class CircuitBreaker:
         if now < self._probe_until[slow]:
             return min(self._probe_until[slow] - now, self.OPEN_S_MIN)
         self._probe_until[slow] = now + self._open_s
+        self._settled.clear()
         return 0.0
+
+    async def probe_settles(self) -> bool:
+        """Waits for the outcome of the probe, for OPEN_S_MIN at most. Returns whether there is one, and so whether to
+        ask admit() again; False at once if there is no probe.
+        """
+        if self._settled.is_set():
+            return False
+        try:
+            async with asyncio.timeout(self.OPEN_S_MIN):
+                await self._settled.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def record_answer(self) -> None:
         """Closes the circuit because the workload answered."""
         self._failures, self._open_s, self._answered = 0, self.OPEN_S_MIN, time.monotonic()
+        self._settled.set()
 
     def record_failure(self, begun: float) -> None:
         """Counts a call that got no answer. `begun` is the time.monotonic() second at which it began: if another call
@@ -73,3 +92,4 @@ class CircuitBreaker:
 
     def _admit_probes(self) -> None:
         self._probe_until = {False: 0.0, True: 0.0}
+        self._settled.set()

@@ -150,7 +150,7 @@ class RawChannel:
         at a time, as fast as the workload accepts them. Without `timeout_s` the call has no deadline. After
         `patience_s` the call is cancelled and raises DeadlineExceeded.
         """
-        self._check_breaker(slow=True)
+        await self._enter_breaker(slow=True)
         begun = time.monotonic()
         deadline = math.inf if timeout_s is None else begun + timeout_s
         connect_by = _connect_deadline(min(timeout_s or math.inf, patience_s))
@@ -184,7 +184,8 @@ class RawChannel:
         begun = time.monotonic()
         if begun >= deadline:
             raise deadline_exceeded()
-        self._check_breaker(slow=deadline - begun > SLOW_S)
+        if await self._enter_breaker(slow=deadline - begun > SLOW_S):
+            begun = time.monotonic()
         try:
             response = await self._transport.unary(
                 path, request, connect_by=connect_by, deadline=deadline, metadata=metadata
@@ -213,9 +214,17 @@ class RawChannel:
         log_redacted(self.name, path, failure, error.text, details)
         return failure
 
-    def _check_breaker(self, *, slow: bool) -> None:
-        if not self._in_mesh and (wait_s := self._breaker.admit(slow=slow)):
+    async def _enter_breaker(self, *, slow: bool) -> bool:
+        """Waits for a probe of the workload, if there is one. Returns whether the call had to wait. Raises Unavailable
+        if the circuit is open.
+        """
+        if self._in_mesh or not (wait_s := self._breaker.admit(slow=slow)):
+            return False
+        if await self._breaker.probe_settles():
+            wait_s = self._breaker.admit(slow=slow)
+        if wait_s:
             raise unavailable(reason="CIRCUIT_OPEN", retry_after_s=wait_s)
+        return True
 
     def _record(self, begun: float, deadline: float, code: Code, *, is_bare: bool = True) -> None:
         """Records the outcome of a call that had the time from `begun` to `deadline`. `is_bare` means that no

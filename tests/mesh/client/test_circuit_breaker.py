@@ -78,6 +78,63 @@ async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_ca
             assert (await call(channel, b"back")).message == b"back"
 
 
+@contextlib.asynccontextmanager
+async def after_outage(serve: Any) -> AsyncIterator[Channel]:
+    """Opens a channel whose workload has been away until the circuit breaker was open, and may be called again."""
+    async with hung_up() as address:
+        pass
+    async with Channel("plain", address) as channel:
+        for _ in range(CircuitBreaker.FAILURES_MAX):
+            with pytest.raises(Unavailable):
+                await call(channel, timeout_s=0.3)
+        port = int(address.rpartition(":")[2])
+        async with plain_server(port, Do=grpc.unary_unary_rpc_method_handler(serve)):
+            while not await can_reach(channel):
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(CircuitBreaker.OPEN_S_MIN)
+            yield channel
+
+
+async def can_reach(channel: Channel) -> bool:
+    """Returns whether the workload of a channel can be reached."""
+    try:
+        await channel.check()
+    except Unavailable:
+        return False
+    return True
+
+
+async def test_calls_beside_the_probe_wait_for_its_outcome() -> None:
+    """The first calls after an outage are all answered, though only one of them may find out that it is over."""
+
+    async def serve(request: bytes, _: Context) -> bytes:
+        await asyncio.sleep(0.05)
+        return request
+
+    async with after_outage(serve) as channel:
+        answers = await asyncio.gather(*(call(channel, b"back") for _ in range(10)))
+        assert [answer.message for answer in answers] == [b"back"] * 10
+
+
+async def test_calls_beside_a_probe_without_an_outcome_fail_soon() -> None:
+    """They do not wait as long as the probe does."""
+    may_answer = asyncio.Event()
+
+    async def serve(request: bytes, _: Context) -> bytes:
+        await may_answer.wait()
+        return request
+
+    async with after_outage(serve) as channel:
+        probe = asyncio.create_task(call(channel))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable) as caught:
+            await call(channel)
+        assert caught.value.reason == "CIRCUIT_OPEN"
+        assert not probe.done()
+        may_answer.set()
+        await probe
+
+
 class Clock:
     """The time.monotonic() that a circuit breaker sees."""
 

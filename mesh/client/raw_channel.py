@@ -17,7 +17,6 @@ from collections.abc import AsyncIterable, AsyncIterator
 from functools import partial
 from typing import Self
 
-from prometheus_client import Counter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from mesh.client.circuit_breaker import CircuitBreaker
@@ -31,7 +30,7 @@ from mesh.client.transport import CONNECT_S, KEEPALIVE_S, OpenTransport
 from mesh.errors import Cancelled, Code, MeshError, Metadata, Unavailable
 from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER
-from mesh.telemetry.metrics import CLIENT_CALLS
+from mesh.telemetry.metrics import CLIENT_CALLS, CountersByCode
 
 ATTEMPTS_MAX = 3
 DEADLINE_COUNTS_S = 1.0
@@ -76,7 +75,7 @@ class RawChannel:
         self._bare_messages = bare_messages
         self._in_mesh = in_mesh
         self._breaker = CircuitBreaker()
-        self._counters = _Counters(workload)
+        self._counters = CountersByCode(CLIENT_CALLS, workload)
         self._transport = transport(address, credentials, keepalive_s)
 
     async def __aenter__(self) -> Self:
@@ -238,18 +237,6 @@ class RawChannel:
             self._breaker.record_abandoned()
         else:
             self._breaker.record_answer()
-
-
-class _Counters(dict[Code, Counter]):
-    """The counters of calls to one workload by code; a label is looked up once."""
-
-    def __init__(self, workload: str) -> None:
-        super().__init__()
-        self._workload = workload
-
-    def __missing__(self, code: Code) -> Counter:
-        counter = self[code] = CLIENT_CALLS.labels(self._workload, code.name)
-        return counter
 
 
 def _connect_deadline(timeout_s: float) -> float:

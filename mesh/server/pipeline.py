@@ -33,7 +33,7 @@ from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Call, Handler, current_call
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from mesh.server.open_streams import CallEnd, OpenStreams
 from mesh.telemetry import correlation, tracing
-from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS
+from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS, CountersByCode
 from mesh.validation import Validator
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -65,6 +65,7 @@ class Pipeline:
         self._streams_responses = self._method.kind in ("server_streaming", "bidi_streaming")
         self._bytes_max = request_bytes_max(self._method.request.desc(), MESSAGE_BYTES_MAX)
         self._seconds = SERVER_SECONDS.labels(self._method.path)
+        self._calls = CountersByCode(SERVER_CALLS, self._method.path)
 
     def method_handler(self) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """Returns the handler to register with a gRPC server, by the kind of the method."""
@@ -138,7 +139,7 @@ class Pipeline:
         finally:
             elapsed_s = time.monotonic() - started
             self._seconds.observe(elapsed_s)
-            SERVER_CALLS.labels(self._method.path, code.name).inc()
+            self._calls[code].inc()
             log.debug("call", method=self._method.path, code=code.name, ms=round(elapsed_s * 1000, 1))
         return answer
 

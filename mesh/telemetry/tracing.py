@@ -51,24 +51,37 @@ def flush() -> None:
 
 def trace_id(headers: Mapping[str, str]) -> str:
     """Returns the trace id in the headers, empty if there is none."""
-    given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return given[1] if given else ""
+    given = headers.get("traceparent")
+    found = _TRACEPARENT.fullmatch(given) if given else None
+    return found[1] if found else ""
+
+
+def span(
+    name: str, kind: Literal["SERVER", "CONSUMER"], headers: Mapping[str, str]
+) -> contextlib.AbstractContextManager[None]:
+    """Returns a context that is a span of the trace in these headers, whose names are in lower case. If spans are
+    exported, log lines have the span's trace_id from here on.
+    """
+    if _tracer is not None:
+        return _exported(name, kind, headers)
+    if "traceparent" in headers or _given.get():
+        return _forwarded(headers)
+    return contextlib.nullcontext()
 
 
 @contextlib.contextmanager
-def span(name: str, kind: Literal["SERVER", "CONSUMER"], headers: Mapping[str, str]) -> Iterator[None]:
-    """Runs the block as a span of the trace in these headers, whose names are in lower case. If spans are exported, log
-    lines have the span's trace_id from here on.
-    """
-    if _tracer is not None:
-        from opentelemetry import propagate, trace
+def _exported(name: str, kind: str, headers: Mapping[str, str]) -> Iterator[None]:
+    from opentelemetry import propagate, trace
 
-        context = propagate.extract(headers)
-        with _tracer.start_as_current_span(name, context=context, kind=trace.SpanKind[kind]) as started:
-            own = trace.format_trace_id(started.get_span_context().trace_id)
-            structlog.contextvars.bind_contextvars(trace_id=own)
-            yield
-        return
+    context = propagate.extract(headers)
+    with _tracer.start_as_current_span(name, context=context, kind=trace.SpanKind[kind]) as started:
+        own = trace.format_trace_id(started.get_span_context().trace_id)
+        structlog.contextvars.bind_contextvars(trace_id=own)
+        yield
+
+
+@contextlib.contextmanager
+def _forwarded(headers: Mapping[str, str]) -> Iterator[None]:
     is_valid = trace_id(headers) != ""
     token = _given.set({name: headers[name] for name in HEADERS if is_valid and _is_short(headers.get(name))})
     try:

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from edge.call.allowances import ENTRIES_MAX
+from edge.call.response_reader import AHEAD_BYTES_MAX
 from edge.http.http1_protocol import BODY_BYTES_AHEAD
 from edge.http.reply_writer import BYTES_FREE
 from edge.settings import EdgeSettings
@@ -35,7 +36,7 @@ def memory_bytes(settings: EdgeSettings, methods: int) -> dict[str, int]:
         "base": _BASE_BYTES,
         "methods": methods * _METHOD_BYTES,
         "connections": share.connections_max * connection,
-        "streams": share.concurrent_streams_max * _STREAM_BYTES,
+        "streams": share.concurrent_streams_max * (_STREAM_BYTES + AHEAD_BYTES_MAX),
         "held": share.held_bytes_max,
         "large_work": _LARGE_WORK_BYTES,
         "tokens": Verifier.REMEMBERED_MAX * TOKEN_BYTES_MAX,

@@ -1,15 +1,21 @@
 """A reader of response messages with a timeout for each.
 
-Cancelling a read in gRPC cancels the call. Therefore a separate task reads one message ahead; a consumer that does not
-take the messages slows the service down.
+Cancelling a read in gRPC cancels the call. Therefore a separate task reads ahead what has arrived, within limits; a
+consumer that does not take the messages slows the service down. Messages that arrive together are taken in one turn of
+the event loop, and so leave in one system call.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from typing import Self
+from typing import Final, Self
 
 from edge.call.upstream import Responses
 from edge.http.idle_timer import IdleTimer
+
+AHEAD_MAX: Final = 32
+AHEAD_BYTES_MAX: Final = 8_192
+"""How many messages are read ahead, and how many bytes; one message may be larger."""
 
 
 class EndOfResponses(Exception):
@@ -22,7 +28,8 @@ class ResponseReader:
     def __init__(self, responses: Responses, idle_timer: IdleTimer) -> None:
         self._responses = responses
         self._idle_timer = idle_timer
-        self._message: bytes | None = None
+        self._messages: deque[bytes] = deque()
+        self._bytes = 0  # in all these messages
         self._end: BaseException | None = None
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
@@ -40,11 +47,13 @@ class ResponseReader:
 
     async def next(self, patience_s: float | None = None) -> bytes | None:
         """Returns the next message, or None after `patience_s`. Raises EndOfResponses or the error of the call."""
-        if self._message is None and self._end is None:
+        if not self._messages and self._end is None:
             await self._wait(patience_s)
-        if self._message is not None:
-            message, self._message = self._message, None
-            self._taken.set()
+        if self._messages:
+            message = self._messages.popleft()
+            self._bytes -= len(message)
+            if not self._messages:
+                self._taken.set()
             self._idle_timer.restart()
             return message
         if self._end is not None:
@@ -52,7 +61,7 @@ class ResponseReader:
         return None
 
     def stop(self, why: BaseException) -> None:
-        """Ends the messages with an exception, after a message that has been read ahead."""
+        """Ends the messages with an exception, after those that have been read ahead."""
         self._end = self._end or why
         self._changed.set()
 
@@ -68,10 +77,12 @@ class ResponseReader:
     async def _read(self, messages: AsyncIterator[bytes]) -> None:
         try:
             async for message in messages:
-                self._message = message
-                self._taken.clear()
+                self._messages.append(message)
+                self._bytes += len(message)
                 self._changed.set()
-                await self._taken.wait()
+                if len(self._messages) == AHEAD_MAX or self._bytes >= AHEAD_BYTES_MAX:
+                    self._taken.clear()
+                    await self._taken.wait()
         except Exception as error:  # noqa: BLE001 # raised where the messages are taken
             self.stop(error)
         else:

@@ -77,16 +77,8 @@ class Receiver:
             self._outbox.send(frames.window_update(0, increment))
         if not data or (stream is None and not self._streams.allow_late()):
             self._flood_limit.spend()
-        if stream is None:
-            return
-        ends = bool(flags & frames.END_STREAM)
-        try:
-            stream.receive_data(data, size, ends=ends)
-        except (StreamFault, WindowExceeded, CallError) as error:
-            self._streams.fail(stream, error)
-        else:
-            if ends:
-                self._streams.finish(stream)
+        if stream is not None:
+            self._deliver(stream, flags, stream.receive_data, data, size)
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         stream = self._streams.find(stream_id)
@@ -110,12 +102,15 @@ class Receiver:
 
     def _whole_block(self, stream: Stream | None, flags: int, block: bytes) -> None:
         self._flood_limit.spend(1 + len(block) // COSTLY_BYTES)
-        if stream is None:
-            return
+        if stream is not None:
+            self._deliver(stream, flags, stream.receive_block, block)
+
+    def _deliver(self, stream: Stream, flags: int, receive: Callable[..., None], *content: object) -> None:
+        """Lets a stream handle a frame, and ends it if the frame does."""
         ends = bool(flags & frames.END_STREAM)
         try:
-            stream.receive_block(block, ends=ends)
-        except (StreamFault, CallError) as error:
+            receive(*content, ends=ends)
+        except (StreamFault, WindowExceeded, CallError) as error:
             self._streams.fail(stream, error)
         else:
             if ends:

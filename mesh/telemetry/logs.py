@@ -20,6 +20,7 @@ _LOUD_LIBRARIES = {
 }
 
 log = structlog.get_logger()
+_line_writer: "_LineWriter | None" = None
 
 
 class LogSettings(Protocol):
@@ -120,6 +121,3 @@ class _LineWriter:
         entry["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
         entry["service"] = self._name
         self._output.msg(_json(entry, str))
-
-
-_line_writer: _LineWriter | None = None

@@ -26,7 +26,7 @@ class Bounds:
     def __init__(self) -> None:
         self._by_type: dict[str, MessageBounds | None] = {}
         self._complete: dict[str, MessageBounds | None] = {}
-        """Those of types that messages have been checked by; their fields have their bounds too."""
+        """Those that have the bounds of their fields too, and are read without the lock."""
         self._lock = RLock()
 
     def apply(self, message: Message) -> MessageCost:

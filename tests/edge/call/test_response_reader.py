@@ -5,9 +5,11 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator
 
-from edge.call.response_reader import ResponseReader
+import pytest
+
+from edge.call.response_reader import AHEAD_BYTES_MAX, AHEAD_MAX, EndOfResponses, ResponseReader
 from edge.http.idle_timer import IdleTimer
-from mesh.errors import Metadata
+from mesh.errors import Metadata, NotFound
 
 
 class Silence:
@@ -24,6 +26,22 @@ class Silence:
     async def trailing_metadata(self) -> Metadata:
         """Returns no metadata."""
         return ()
+
+
+class Messages(Silence):
+    """A response whose messages have all arrived. `read` counts those that were read."""
+
+    def __init__(self, count: int, size_bytes: int, error: Exception | None = None) -> None:
+        self._messages = [number.to_bytes(size_bytes, "big") for number in range(count)]
+        self._error = error
+        self.read = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for message in self._messages:
+            self.read += 1
+            yield message
+        if self._error is not None:
+            raise self._error
 
 
 def timers() -> list[asyncio.TimerHandle]:
@@ -45,3 +63,25 @@ async def test_a_cancelled_read_leaves_no_timer() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await waiting
     assert len(timers()) == before
+
+
+@pytest.mark.parametrize(("size_bytes", "ahead"), [(2, AHEAD_MAX), (1000, AHEAD_BYTES_MAX // 1000 + 1), (9000, 1)])
+async def test_messages_are_read_ahead_within_limits(size_bytes: int, ahead: int) -> None:
+    """A consumer that takes none has no more than that in memory, and then gets all in order."""
+    responses = Messages(100, size_bytes)
+    async with ResponseReader(responses, IdleTimer()) as feed:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert responses.read == ahead
+        got = [await feed.next() for _ in range(100)]
+        with pytest.raises(EndOfResponses):
+            await feed.next()
+    assert [int.from_bytes(message or b"", "big") for message in got] == list(range(100))
+
+
+async def test_an_error_comes_after_the_messages_before_it() -> None:
+    """Messages that have arrived are not lost with the call."""
+    async with ResponseReader(Messages(3, 2, NotFound("Gone.")), IdleTimer()) as feed:
+        assert [await feed.next() for _ in range(3)] == [b"\0\0", b"\0\1", b"\0\2"]
+        with pytest.raises(NotFound):
+            await feed.next()

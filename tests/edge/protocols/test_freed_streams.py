@@ -103,7 +103,7 @@ def one_event(
 async def test_a_stream_is_freed(
     reader: Client, source: Backend, use: Callable[[Client, Backend], Awaitable[None]]
 ) -> None:
-    """What its errors and its tasks refer to is freed too."""
+    """So is all that its errors and its tasks refer to."""
     await use(reader, source)
     await asyncio.sleep(0.1)
     before = alive(*KINDS)

@@ -2,7 +2,7 @@
 
 Cancelling a read in gRPC cancels the call. Therefore a separate task reads ahead what has arrived, within limits; a
 consumer that does not take the messages slows the service down. Messages that arrive together are taken in one turn of
-the event loop, and so leave in one system call.
+the event loop, and can leave together.
 """
 
 import asyncio
@@ -44,6 +44,11 @@ class ResponseReader:
         self._task.cancel()
         await asyncio.wait([self._task])
         self._task = self._end = None  # frames of their tracebacks refer to this reader
+
+    @property
+    def has_more(self) -> bool:
+        """Returns whether next() will return a message at once."""
+        return bool(self._messages)
 
     async def next(self, patience_s: float | None = None) -> bytes | None:
         """Returns the next message, or None after `patience_s`. Raises EndOfResponses or the error of the call."""

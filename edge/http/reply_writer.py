@@ -29,6 +29,7 @@ class ReplyWriter:
         self._send = send
         self._cors = cors
         self._encoder: compression.Encoder | None = None
+        self._pieces: list[bytes] = []  # written since the last flush
         self.started = False
         """Whether the head has been sent."""
         self._ended = False
@@ -65,20 +66,33 @@ class ReplyWriter:
         return self._request.method != "HEAD"
 
     async def write(self, piece: bytes) -> None:
-        """Sends a piece of the body. Returns when the client has received most of the data sent before."""
-        if self._encoder is not None:
-            piece = self._encoder.encode(piece)
-        self._request.record.response_bytes += len(piece)
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        """Adds a piece to the body, which leaves with flush() or end()."""
+        self._pieces.append(piece)
+
+    async def flush(self) -> None:
+        """Sends the pieces that have been written, as one. Returns when the client has received most of the data sent
+        before.
+        """
+        if not self._pieces:
+            return
+        body = self._taken()
+        self._request.record.response_bytes += len(body)
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def end(self) -> None:
         """Ends a streamed body. Does nothing if the response has ended."""
         if self._ended:
             return
+        body = self._taken() if self._pieces else b""
         if self._encoder is not None:
-            encoder, self._encoder = self._encoder, None
-            await self.write(encoder.end())
-        await self._send_body(b"")
+            body += self._encoder.end()
+        await self._send_body(body)
+
+    def _taken(self) -> bytes:
+        """Returns the pieces that have been written, encoded."""
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        return body if self._encoder is None else self._encoder.encode(body)
 
     async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
         send = self._request.send_whole

@@ -158,6 +158,8 @@ class CallDriver:
                     return
             if piece:
                 await writer.write(piece)
+            if not reader.has_more:
+                await writer.flush()
             wait_s = exchange.heartbeat_s
         if not writer.started and not await self._start(exchange, await responses.initial_metadata(), writer):
             return

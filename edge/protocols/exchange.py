@@ -62,7 +62,10 @@ class StreamReplyWriter(Protocol):
         """Sends the head. Returns False if the client wants nothing more, as with HEAD."""
 
     async def write(self, piece: bytes) -> None:
-        """Sends a piece, and waits until the client has received most of the pieces before it."""
+        """Writes a piece, which may wait for flush() or end()."""
+
+    async def flush(self) -> None:
+        """Sends what has been written, and waits until the client has received most of what was sent before."""
 
     async def end(self) -> None:
         """Ends the reply."""

@@ -41,6 +41,9 @@ class WebSocketReplyWriter:
         self._record.response_bytes += len(piece)
         await self._write({"type": "websocket.send", "bytes": piece})
 
+    async def flush(self) -> None:
+        """Does nothing, because each piece has been sent in its own frame."""
+
     async def write_text(self, text: str) -> None:
         """Sends a text frame. Raises Cancelled if the client has disconnected."""
         self._record.response_bytes += len(text)

@@ -67,8 +67,7 @@ class FrameReader:
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes | memoryview = b"") -> bytes:
     """Returns a serialised frame."""
-    length = len(payload)
-    return _HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, stream_id) + payload
+    return frame_header(len(payload), kind, flags, stream_id) + payload
 
 
 def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:

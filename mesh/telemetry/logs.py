@@ -70,7 +70,7 @@ def configure_logs(name: str, settings: LogSettings) -> None:
 
 
 def log_call(event: str, fields: Mapping[str, Any]) -> None:
-    """Logs a call at the level info: the same line as a structlog logger's, at a third of the cost if it is JSON."""
+    """Logs a call at the level info: the same line as a structlog logger's, at 0.6 of the cost if it is JSON."""
     if _line_writer is None:
         log.info(event, **fields)
     else:

@@ -52,6 +52,16 @@ class Backend:
 
         self.answer = answer
 
+    def lacks(self, name: bytes) -> None:
+        """Answers calls that name this with NOT_FOUND, and all others with an empty message."""
+
+        async def answer(received: Received, context: Context) -> bytes:
+            if name in received.request:
+                await context.abort(grpc.StatusCode.NOT_FOUND, "There is no such book.")
+            return b""
+
+        self.answer = answer
+
     def received(self, type_name: str) -> str:
         """Returns the last request as JSON."""
         desc = self.registry.message(type_name)

@@ -4,13 +4,12 @@ import socket
 import struct
 from typing import Any
 
-import grpc
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from edge.http.http1_protocol import Http1Protocol
 from edge.http.request import Request
-from tests.edge.backend import Backend, Context, Received
+from tests.edge.backend import Backend
 from tests.edge.garbage import alive, settled
 from tests.edge.http.test_http1_protocol import answer_to, connection
 from tests.edge.served import Client
@@ -46,13 +45,7 @@ async def test_a_call_is_freed(
     client: Client, backend: Backend, method: str, url: str, options: dict[str, Any], status: int
 ) -> None:
     """Also one that fails: the frames of its error would keep the request and its body."""
-
-    async def answer(received: Received, context: Context) -> bytes:
-        if b"missing" in received.request:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no such book.")
-        return b""
-
-    backend.answer = answer
+    backend.lacks(b"missing")
     assert (await client.request(method, url, **options)).status_code == status
     before = alive(Request, RequestResponseCycle)
     for _ in range(5):

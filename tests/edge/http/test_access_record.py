@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.edge.backend import Backend, Context, Received
+from tests.edge.backend import Backend
 from tests.edge.http.test_http1_protocol import answer_to
 from tests.edge.served import Client
 from tests.issuer import Issuer
@@ -50,13 +50,7 @@ async def test_a_call_is_logged(
     expected: tuple[str | None, ...],
 ) -> None:
     """An entry has the method, route, RPC, status, code, sizes, time and request id, for every protocol."""
-
-    async def answer(received: Received, context: Context) -> bytes:
-        if b"missing" in received.request:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no such book.")
-        return b""
-
-    backend.answer = answer
+    backend.lacks(b"missing")
     response = await client.request(method, url, **options)
     (line,) = access_records(capsys)
     route, rpc, status, code, request_bytes, response_bytes = expected

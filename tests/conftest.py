@@ -1,5 +1,6 @@
 """Real servers for the tests: one PostgreSQL and one NATS for the run, an empty database for each test that asks."""
 
+import gc
 import itertools
 import os
 import signal
@@ -112,3 +113,12 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLConte
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)
     return context
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Turns the garbage collector off."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

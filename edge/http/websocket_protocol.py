@@ -92,7 +92,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def _hold(self, event: Frame) -> bool:
-        """Counts the bytes of a frame as held. Closes the connection and returns False if there is no room."""
+        """Counts the bytes of a frame as held. Closes the connection and returns False if there is no room. Frames that
+        the client sends before it reads our close frame are not held either.
+        """
+        if self.close_sent:
+            return False
         try:
             self._held.add(len(event.data))
         except MeshError as error:
@@ -100,6 +104,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             return False
         return True
+
+    def handle_parser_exception(self) -> None:
+        """Closes as RFC 6455, section 7.1.1, does: sends the close frame and the end of our data, and discards what the
+        client is still sending until it closes too, for the time that uvicorn gives to any close. If the connection
+        were closed at once, a reset could overtake the close frame.
+        """
+        if self.close_timer is not None:
+            return
+        failure = self.conn.close_sent
+        assert failure is not None  # by the caller
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
+        self.frames.clear()
+        self._held.set(0)
+        self.close_sent = self.disconnected = True  # for the application, which has nothing more to receive or send
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        self.read_paused = False
+        self.transport.resume_reading()
 
     def keepalive_timeout(self) -> None:
         if self.read_paused:  # the pong may be behind messages that the service has not read

@@ -15,10 +15,10 @@ from edge.call.upstream import Responses
 from edge.http import worker_thread
 from edge.http.reply import Reply
 from edge.http.request import Request
-from edge.http.traceback_release import release_frames
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter
 from mesh.client import UnaryResponse
 from mesh.errors import Aborted, Internal, MeshError, Metadata
+from mesh.traceback_release import release_frames
 
 log = structlog.get_logger()
 

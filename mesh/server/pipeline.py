@@ -34,6 +34,7 @@ from mesh.rpc.status import DETAILS_TRAILER, to_status
 from mesh.server.open_streams import CallEnd, OpenStreams
 from mesh.telemetry import correlation, tracing
 from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS, CountersByCode
+from mesh.traceback_release import release_frames
 from mesh.validation import Validator
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -79,7 +80,7 @@ class Pipeline:
             case "bidi_streaming":
                 return grpc.stream_stream_rpc_method_handler(self._bidi_streaming)
 
-    async def _unary(self, request: bytes, context: Context) -> bytes:
+    async def _unary(self, request: bytes, context: Context) -> bytes | None:
         async def handle(call: Call) -> bytes:
             return await self._answer(self._read(request), call)
 
@@ -91,7 +92,7 @@ class Pipeline:
 
         await self._serve(context, handle)
 
-    async def _client_streaming(self, requests: AsyncIterator[bytes], context: Context) -> bytes:
+    async def _client_streaming(self, requests: AsyncIterator[bytes], context: Context) -> bytes | None:
         async def handle(call: Call) -> bytes:
             async with aclosing(self._read_all(requests)) as messages:
                 return await self._answer(messages, call)
@@ -119,29 +120,37 @@ class Pipeline:
                     begun = True
                 await context.write(response.to_binary())
 
-    async def _serve(self, context: Context, handle: Callable[[Call], Awaitable[Answer]]) -> Answer:
+    async def _serve(self, context: Context, handle: Callable[[Call], Awaitable[Answer]]) -> Answer | None:
         """Serves a call: correlates logs and traces, sends errors, and records metrics."""
         started = time.monotonic()
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         correlation.bind(correlation.safe_request_id(metadata.get(correlation.REQUEST_ID, "")), metadata)
         code = Code.CANCELLED
+        answer = None  # after an error gRPC doesn't look at it
         try:
             with tracing.span(self._method.path, "SERVER", metadata):
                 answer = await self._handle_admitted(metadata, context, handle)
             code = Code.OK
-        except MeshError as error:
-            code = error.code
-            await _abort(context, error)
-        except Exception:
-            code = Code.INTERNAL
-            log.exception("handler failed", method=self._method.path)
-            await _abort(context, Internal("Internal error."))
+        except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
+            public = self._public_error(error)
+            code = public.code
+            try:
+                await _abort(context, public)
+            finally:
+                release_frames(error)
         finally:
             elapsed_s = time.monotonic() - started
             self._seconds.observe(elapsed_s)
             self._calls[code].inc()
             log.debug("call", method=self._method.path, code=code.name, ms=round(elapsed_s * 1000, 1))
         return answer
+
+    def _public_error(self, error: Exception) -> MeshError:
+        """Returns the error that the caller gets, and logs one that is unexpected."""
+        if isinstance(error, MeshError):
+            return error
+        log.error("handler failed", exc_info=error, method=self._method.path)
+        return Internal("Internal error.")
 
     async def _handle_admitted(
         self, metadata: Mapping[str, str], context: Context, handle: Callable[[Call], Awaitable[Answer]]
@@ -264,6 +273,12 @@ def _of_message(index: int, error: InvalidArgument) -> InvalidArgument:
 
 
 async def _abort(context: Context, error: MeshError) -> None:
+    """Ends a call with an error. gRPC keeps the AbortError beside the context, and raises it again when the handler has
+    returned. If it passed through our frames, which refer to the context, only the garbage collector could free them.
+    """
     status = to_status(error)
     trailers = ((DETAILS_TRAILER, status.to_binary()), (correlation.REQUEST_ID, correlation.request_id()))
-    await context.abort(_GRPC_CODES[error.code], status.message, trailers)
+    try:
+        await context.abort(_GRPC_CODES[error.code], status.message, trailers)
+    except grpc.aio.AbortError as aborted:
+        release_frames(aborted)

@@ -1,6 +1,5 @@
 """The library's contract, a backend of it, and an edge in front of both."""
 
-import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -26,11 +25,11 @@ async def _shared_backend(library: Contract) -> AsyncIterator[Backend]:
 
 
 @pytest.fixture
-def backend(_shared_backend: Backend) -> Backend:
-    """Returns a backend without calls, which answers with the request itself."""
+def backend(_shared_backend: Backend) -> Iterator[Backend]:
+    """Returns a backend without calls, which answers with the request itself, also after the test."""
     _shared_backend.calls.clear()
+    yield _shared_backend
     _shared_backend.answer = None
-    return _shared_backend
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +50,3 @@ async def guarded(_shared_backend: Backend, library: Contract, issuer: Issuer) -
     """Returns a client of an edge that checks tokens."""
     async with edge_of(library, _shared_backend.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
         yield client
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Turns the garbage collector off."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()

@@ -10,9 +10,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from edge.http.http1_protocol import Http1Protocol
 from edge.http.request import Request
 from tests.edge.backend import Backend
-from tests.edge.garbage import alive, settled
 from tests.edge.http.test_http1_protocol import answer_to, connection
 from tests.edge.served import Client
+from tests.garbage import alive, settled
 
 BOOK = "/v1/shelves/a/books/b"
 BOOKS = "/v1/shelves/a/books"

@@ -11,9 +11,9 @@ from edge.http.http1_protocol import Http1Protocol
 from edge.http.request import Request
 from edge.http.websocket_protocol import WebSocketProtocol
 from tests.edge.backend import Backend, Context
-from tests.edge.garbage import alive, settled
 from tests.edge.protocols.websocket.test_websocket import CHAT, WATCH, closing, ends, opened
 from tests.edge.served import Client
+from tests.garbage import alive, settled
 
 pytestmark = pytest.mark.usefixtures("no_collector")
 

@@ -82,6 +82,24 @@ async def test_garbage_closes_the_websocket(reader: Client, source: Backend, fra
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (frame(TEXT, b"x" * 30_000_000), 1009),
+        (frame(TEXT, b"\xff") + frame(BINARY, b"x" * 1_000_000) * 30, 1007),
+        (frame(TEXT, b"", last=False) + frame(CONTINUATION, b"x", last=False) * 5_000_000, 1008),
+    ],
+)
+async def test_a_client_that_is_still_sending_reads_why(reader: Client, frames: bytes, code: int) -> None:
+    """What it sends after its mistake is discarded, so that no reset overtakes the close frame."""
+    async with wire(reader) as connection:
+        await open_by_hand(connection, CHAT)
+        connection.writer.write(frames)
+        await connection.writer.drain()
+        assert await close_code(connection) == code
+        assert await connection.reader.read() == b""
+
+
 async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
     """A message is complete even with a ping between its fragments."""
     async with wire(reader) as connection:

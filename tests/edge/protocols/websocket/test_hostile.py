@@ -90,14 +90,18 @@ async def test_garbage_closes_the_websocket(reader: Client, source: Backend, fra
         (frame(TEXT, b"", last=False) + frame(CONTINUATION, b"x", last=False) * 5_000_000, 1008),
     ],
 )
-async def test_a_client_that_is_still_sending_reads_why(reader: Client, frames: bytes, code: int) -> None:
-    """What it sends after its mistake is discarded, so that no reset overtakes the close frame."""
+async def test_a_client_that_is_still_sending_reads_why(
+    reader: Client, source: Backend, frames: bytes, code: int
+) -> None:
+    """The rest is discarded, so that no reset overtakes the close frame."""
     async with wire(reader) as connection:
         await open_by_hand(connection, CHAT)
         connection.writer.write(frames)
         await connection.writer.drain()
         assert await close_code(connection) == code
         assert await connection.reader.read() == b""
+    while len(source.ended) < len(source.calls):
+        await asyncio.sleep(0.01)
 
 
 async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
@@ -168,13 +172,13 @@ async def test_a_rejected_handshake_has_an_error_and_the_supported_version(
 ) -> None:
     """RFC 6455, section 4.4, and RFC 9110, section 15.5.22, apply; a URL without a stream is always 404."""
     async with wire(reader) as connection:
-        await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed})
+        await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed}, x_request_id="rejected")
         answered, headers = await connection.head()
         error = json.loads(await connection.reader.read())["error"]
     assert (answered, error["code"], error["details"][0]["reason"]) == (status, status, reason)
     assert {name.lower(): value for name, value in headers.items()}["sec-websocket-version"] == "13"
     assert (status == 426) is ("upgrade" in headers)
-    assert source.calls == []
+    assert "rejected" not in {call.metadata["x-request-id"] for call in source.calls}
     async with wire(reader) as connection:
         await connection.begin("GET", "/v1/nothing", **{**UPGRADE, **KEY, **changed})
         assert (await connection.head())[0] == 404

@@ -242,7 +242,7 @@ async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, so
         while len(given) != before or not given:
             before = len(given)
             await asyncio.sleep(0.4)
-        assert before < 300
+        assert before < 500, "the buffers of two connections on a fast machine, and windows that have grown"
         while not source.ended:
             await asyncio.sleep(0.05)
 
@@ -270,7 +270,7 @@ async def test_a_service_that_does_not_read_slows_the_client(feeds: Contract, so
         while len(sent) != before or not sent:
             before = len(sent)
             await asyncio.sleep(0.7)
-        assert before < 300
+        assert before < 500, "the buffers of two connections on a fast machine, and windows that have grown"
         go.set()
         await sending
         await socket.send("")

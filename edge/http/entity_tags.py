@@ -4,10 +4,11 @@ An etag (AIP-154) identifies a version of a resource in any representation. A st
 representation, so each content coding has its own: "7" uncompressed, "7-gzip" in gzip. Both are read as etag 7.
 """
 
-import hashlib
 import re
 from typing import Final
 from urllib.parse import quote, unquote
+
+import xxhash
 
 from edge.http.decompression import CODINGS
 
@@ -32,8 +33,10 @@ def strong_tag(etag: str) -> bytes:
 
 
 def weak_tag(body: bytes) -> bytes:
-    """Returns a tag of the body for a resource without an etag, so that an unchanged body is not sent again."""
-    return b'W/"' + hashlib.blake2b(body, digest_size=12).hexdigest().encode() + b'"'
+    """Returns a tag of the body for a resource without an etag, so that an unchanged body is not sent again. The hash
+    is not cryptographic: who can choose bodies with the same hash chooses what their readers see anyway.
+    """
+    return b'W/"' + xxhash.xxh3_128_hexdigest(body).encode() + b'"'
 
 
 def tag_in_coding(tag: bytes, coding: str) -> bytes:

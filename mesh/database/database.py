@@ -26,8 +26,15 @@ DEADLINE_SHARE = 0.9  # of the time that a call has left: the rest is for report
 STATEMENT_TIMEOUT_S_MIN = 0.01
 
 # The settings of every session beside the timeouts. Statements are short, so that neither JIT compilation nor parallel
-# workers pay off. The server looks every second whether the client of a running statement still exists.
-_SESSION = {"jit": "off", "max_parallel_workers_per_gather": "0", "client_connection_check_interval": "1s"}
+# workers pay off, nor a plan for each set of arguments. The one plan uses indexes, also if it is made while a table is
+# small (ADR 61). The server looks every second whether the client of a running statement still exists.
+_SESSION = {
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "client_connection_check_interval": "1s",
+}
 
 
 class Database:

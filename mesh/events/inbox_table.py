@@ -15,10 +15,10 @@ ERROR_LENGTH_MAX = 2000
 
 _STORE = """
 WITH purged AS (
-    DELETE FROM mesh.inbox WHERE sequence IN (
+    DELETE FROM mesh.inbox WHERE sequence = ANY(ARRAY(
         SELECT sequence FROM mesh.inbox WHERE state = 'done' AND finished_at < now() - $9::interval
         ORDER BY finished_at LIMIT $10 FOR UPDATE SKIP LOCKED
-    )
+    ))
 )
 INSERT INTO mesh.inbox (source, event_id, type, aggregate, time, payload, traceparent, request_id)
 SELECT source, event_id, type, aggregate, time, payload, traceparent, request_id

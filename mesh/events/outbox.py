@@ -36,9 +36,9 @@ WHERE published_at IS NULL ORDER BY id LIMIT $1
 """
 _MARK = """
 WITH purged AS (
-    DELETE FROM mesh.outbox WHERE id IN (
+    DELETE FROM mesh.outbox WHERE id = ANY(ARRAY(
         SELECT id FROM mesh.outbox WHERE published_at < now() - $2::interval ORDER BY published_at LIMIT $3
-    )
+    ))
 )
 UPDATE mesh.outbox SET published_at = now() WHERE id = ANY($1::bigint[])
 """
@@ -89,12 +89,12 @@ class UnpublishedRow:
     envelope: Envelope
 
 
-async def read_unpublished(session: Session, limit: int) -> list[UnpublishedRow]:
+async def read_unpublished(session: Session | Connection, limit: int) -> list[UnpublishedRow]:
     """Returns the oldest unpublished rows, in the order of their ids."""
     return [UnpublishedRow(row["id"], Envelope.of_row(row)) for row in await session.fetch(_WAITING, limit)]
 
 
-async def mark_published(session: Session, ids: list[int]) -> None:
+async def mark_published(session: Session | Connection, ids: list[int]) -> None:
     """Marks rows as published, and deletes up to twice as many old ones so that the table stays bounded."""
     await session.execute(_MARK, ids, KEPT_FOR, 2 * len(ids))
 

@@ -28,6 +28,8 @@ PRIORITY_BYTES: Final = 5
 PAYLOAD_BYTES_MAX: Final = 16_384
 """The initial SETTINGS_MAX_FRAME_SIZE, which we leave in place for the frames that we receive."""
 
+FRAME_BYTES_MAX: Final = HEADER_BYTES + PAYLOAD_BYTES_MAX
+
 STREAM_ID_MAX: Final = 2**31 - 1
 
 Frame = tuple[int, int, int, bytes]
@@ -47,9 +49,18 @@ class FrameReader:
 
     def feed(self, piece: bytes) -> list[Frame]:
         """Returns the frames that a piece completes. Raises ConnectionFault at a frame that is larger than allowed."""
-        data = self._rest + piece if self._rest else piece
+        if not self._rest:
+            return self._parse(piece, 0)
+        # The frame that has begun is joined with the start of the piece, so that a long piece is not copied for it.
+        frames = self._parse(self._rest + piece[:FRAME_BYTES_MAX], 0)
+        if len(piece) > FRAME_BYTES_MAX:
+            frames += self._parse(piece, FRAME_BYTES_MAX - len(self._rest))
+        return frames
+
+    def _parse(self, data: bytes, start: int) -> list[Frame]:
+        """Returns the whole frames from `start`, and keeps the rest."""
         frames: list[Frame] = []
-        start, end = 0, len(data)
+        end = len(data)
         while end - start >= HEADER_BYTES:
             length_high, length_low, kind, flags, stream_id = _HEADER.unpack_from(data, start)
             length = length_high << 16 | length_low

@@ -65,24 +65,38 @@ class MessageReader:
             self._keep(piece)
             self._received = received
             return []
-        data = b"".join((*self._pieces, piece)) if self._pieces else piece
         messages: list[Packed] = []
-        start, end, self._needed = 0, len(data), PREFIX_BYTES
+        if self._needed > PREFIX_BYTES and self._pieces:
+            piece = self._complete(piece, messages)
+        elif self._pieces:
+            piece = b"".join((*self._pieces, piece))
+        start, end, self._needed = 0, len(piece), PREFIX_BYTES
         while end - start >= PREFIX_BYTES:
-            flag, length = _PREFIX.unpack_from(data, start)
+            flag, length = _PREFIX.unpack_from(piece, start)
             if length > self._bytes_max:
                 raise _too_large(length, self._bytes_max)
             self._needed = PREFIX_BYTES + length
             if end - start < self._needed:
                 break
-            if flag and (flag != _COMPRESSED or self._encoding not in _WINDOW_BITS):
-                raise CallError(Code.INTERNAL, f"a message of the flags {flag} in the encoding {self._encoding!r}")
-            messages.append((flag, data[start + PREFIX_BYTES : start + self._needed]))
+            self._check(flag)
+            messages.append((flag, piece[start + PREFIX_BYTES : start + self._needed]))
             start += self._needed
             self._needed = PREFIX_BYTES
-        self._pieces = [data[start:]] if start < end else []
+        self._pieces = [piece[start:]] if start < end else []
         self._received, self._small_pieces = end - start, 0
         return messages
+
+    def _complete(self, piece: bytes, messages: list[Packed]) -> bytes:
+        """Adds the message that has begun, whose pieces are copied once. Returns what follows it in the last piece."""
+        begun, *others = self._pieces
+        flag, end = begun[0], self.missing
+        self._check(flag)
+        messages.append((flag, b"".join((memoryview(begun)[PREFIX_BYTES:], *others, memoryview(piece)[:end]))))
+        return piece[end:]
+
+    def _check(self, flag: int) -> None:
+        if flag and (flag != _COMPRESSED or self._encoding not in _WINDOW_BITS):
+            raise CallError(Code.INTERNAL, f"a message of the flags {flag} in the encoding {self._encoding!r}")
 
     def _keep(self, piece: bytes) -> None:
         """Keeps a piece. Small ones are joined, because each would take several times its size."""

@@ -25,10 +25,9 @@ _FORGET = "DELETE FROM mesh.answers WHERE caller = $1 AND method = $2 AND reques
 _FORGET_CALLER = "DELETE FROM mesh.answers WHERE caller = $1"
 _KEEP = """
 WITH purged AS (
-    DELETE FROM mesh.answers WHERE (caller, method, request_id) IN (
-        SELECT caller, method, request_id FROM mesh.answers
-        WHERE expires_at <= now() ORDER BY expires_at LIMIT $5 FOR UPDATE SKIP LOCKED
-    )
+    DELETE FROM mesh.answers WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM mesh.answers WHERE expires_at <= now() ORDER BY expires_at LIMIT $5 FOR UPDATE SKIP LOCKED
+    ))
 )
 UPDATE mesh.answers SET response = $4 WHERE caller = $1 AND method = $2 AND request_id = $3
 """

@@ -91,9 +91,9 @@ async def append(tx: Connection, entry: Entry) -> None:
     )
     await tx.execute(
         """
-        DELETE FROM audit_entries WHERE record_time < now() - $1::interval AND sequence IN (
+        DELETE FROM audit_entries WHERE record_time < now() - $1::interval AND sequence = ANY(ARRAY(
             SELECT sequence FROM audit_entries ORDER BY sequence LIMIT $2
-        )
+        ))
         """,
         KEPT_FOR,
         PURGED_PER_ENTRY_MAX,

@@ -35,9 +35,9 @@ async def insert(tx: Connection, step: SaleStep, person: int | None) -> None:
     )
     await tx.execute(
         """
-        DELETE FROM sales WHERE record_time < now() - $1::interval AND sequence IN (
+        DELETE FROM sales WHERE record_time < now() - $1::interval AND sequence = ANY(ARRAY(
             SELECT sequence FROM sales ORDER BY sequence LIMIT $2
-        )
+        ))
         """,
         KEPT_FOR,
         PURGED_PER_STEP_MAX,

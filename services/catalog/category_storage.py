@@ -60,7 +60,6 @@ async def lock_unused(tx: Connection, category_id: str) -> tuple[str | None, str
     """
     await tx.execute("SELECT FROM categories WHERE id = $1 FOR UPDATE", category_id)
     child = await tx.fetchval("SELECT id FROM categories WHERE parent = $1 ORDER BY id LIMIT 1", category_id)
-    await tx.execute("SET LOCAL enable_seqscan = off")
     product = await tx.fetchval(
         """
         SELECT 'products/' || uid FROM products

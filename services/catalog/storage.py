@@ -42,10 +42,10 @@ FOUND_MAX = 2000
 RANKED_MAX = 1000
 SEARCH_NODES_MAX = 20  # words and operators
 
-# The planner prefers to read and sort the whole table to an index scan for what seems to be most of it. A generic
-# plan would not fit the values.
+# The planner prefers to sort the rows to an index scan for what seems to be most of a table. A generic plan would not
+# fit the values.
 _INDEXES_ONLY = """
-SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan
+SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan
 """
 _BITMAPS_ONLY = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off"
 _INDEX_SCANS = "SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on"

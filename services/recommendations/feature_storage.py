@@ -65,9 +65,9 @@ async def mark_stale(tx: Connection, products: Collection[UUID]) -> None:
 async def take_stale(tx: Connection, limit: int) -> list[UUID]:
     """Takes the products that have been stale for the longest."""
     query = """
-        DELETE FROM stale_products WHERE product IN (
+        DELETE FROM stale_products WHERE product = ANY(ARRAY(
             SELECT product FROM stale_products ORDER BY stale_time, product LIMIT $1
-        ) RETURNING product
+        )) RETURNING product
     """
     return [row["product"] for row in await tx.fetch(query, limit)]
 

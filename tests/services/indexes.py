@@ -34,7 +34,7 @@ _PRETEND = """
     SELECT pg_restore_relation_stats(
         'schemaname', nspname::text, 'relname', relname::text, 'relpages', relpages, 'reltuples', reltuples * $1::real
     ) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE nspname = 'public' AND relkind IN ('r', 'i') AND reltuples > 0
+    WHERE nspname IN ('public', 'mesh') AND relkind IN ('r', 'i') AND reltuples > 0
 """
 _SEQUENTIAL_SCANS = "SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname = ANY($1)"
 
@@ -91,18 +91,22 @@ async def _problems(
     first_word = statement.query.split(maxsplit=1)[0]
     if first_word not in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
         return ()
-    # A list has the arguments of executemany().
+    # A list has the arguments of executemany(). They don't matter: a statement has one plan for all of them (ADR 61).
     arguments = statement.args[0] if isinstance(statement.args, list) else statement.args
-    [plan] = json.loads(await tx.fetchval(f"EXPLAIN (FORMAT JSON) {statement.query}", *arguments))
+    await tx.execute(f"PREPARE statement AS {statement.query}")
+    call = f"statement ({', '.join(['NULL'] * len(arguments))})" if arguments else "statement"
+    [plan] = json.loads(await tx.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {call}"))
+    await tx.execute("DEALLOCATE statement")
     return list(_problems_of(plan["Plan"], frozenset(tables), limited=False))
 
 
 def _problems_of(node: Mapping[str, Any], tables: frozenset[str], *, limited: bool) -> Iterator[str]:
     """Yields what is wrong with a node of a plan and those below it. `limited` means that it stops after some rows."""
     kind, children = node["Node Type"], node.get("Plans", ())
-    if kind == "Seq Scan" and node["Relation Name"] in tables:
+    is_of_table = node.get("Relation Name") in tables  # not of the catalog, which asyncpg reads
+    if kind == "Seq Scan" and is_of_table:
         yield f"sequential scan of {node['Relation Name']}"
-    if kind in {"Index Scan", "Index Only Scan"} and "Index Cond" not in node and not limited:
+    if kind in {"Index Scan", "Index Only Scan"} and is_of_table and "Index Cond" not in node and not limited:
         yield f"scan of all of {node['Index Name']}"
     holds = kind in {"Sort", "Incremental Sort", "Hash", "Materialize"} or node.get("Strategy") == "Hashed"
     if holds and node["Plan Rows"] > HELD_ROWS_MAX:

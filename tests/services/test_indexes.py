@@ -19,9 +19,9 @@ FILL = {
 
 PROBLEMS = {
     "SELECT title FROM products WHERE description = $1 LIMIT 1": "sequential scan of products",
-    "SELECT count(uid) FROM products WHERE title > '' AND $1 = ''": "scan of all|sequential scan",
-    "SELECT uid FROM products WHERE title > $1 ORDER BY description LIMIT 10": "Sort of 1000000 rows",
-    "SELECT title FROM products WHERE title > $1 GROUP BY title ORDER BY count(*) LIMIT 10": "Sort of 1000000 rows",
+    "SELECT count(uid) FROM products WHERE description > '' AND $1 = ''": "scan of all|sequential scan",
+    "SELECT uid FROM products WHERE title > $1 ORDER BY description LIMIT 10": "Sort of 333333 rows",
+    "SELECT title FROM products WHERE title > $1 GROUP BY title ORDER BY count(*) LIMIT 10": "Sort of 333333 rows",
     "DELETE FROM products WHERE description = $1": "products was read as a whole",
 }
 

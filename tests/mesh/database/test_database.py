@@ -56,19 +56,35 @@ async def test_a_violated_constraint_is_for_the_storage_to_catch(database: Datab
             await tx.execute("INSERT INTO numbers VALUES (1), (1)")
 
 
+async def test_a_statement_is_planned_once(database: Database) -> None:
+    """PostgreSQL would make a plan for each LIMIT, and read a table that was small when a plan was made as a whole."""
+    query = "SELECT n FROM numbers WHERE n > $1 ORDER BY n LIMIT $2"
+    scans = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'numbers'"
+    async with database.transaction() as tx:
+        before = await tx.fetchval(scans)
+        for limit in range(10):
+            await tx.fetch(query, 0, limit)
+        plans = await tx.fetchrow(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", query
+        )
+        assert plans is not None
+        assert tuple(plans) == (10, 0)
+        assert await tx.fetchval(scans) == before
+
+
 async def test_settings_end_with_their_transaction(database: Database) -> None:
     """A transaction has its settings from its first statement on, and leaves none of them in the session, not even one
     that it made itself.
     """
-    async with database.transaction(statement_timeout_s=0.5, settings={"enable_seqscan": "off"}) as tx:
+    async with database.transaction(statement_timeout_s=0.5, settings={"enable_tidscan": "off"}) as tx:
         session = await tx.fetchval("SELECT pg_backend_pid()")
-        assert await tx.fetchval("SHOW enable_seqscan") == "off"
+        assert await tx.fetchval("SHOW enable_tidscan") == "off"
         assert await tx.fetchval("SHOW statement_timeout") == "500ms"
         await tx.execute("SET LOCAL enable_sort = off")
     async with database.transaction() as tx:
         assert await tx.fetchval("SELECT pg_backend_pid()") == session
         settings = [
-            await tx.fetchval(f"SHOW {name}") for name in ("enable_seqscan", "enable_sort", "statement_timeout")
+            await tx.fetchval(f"SHOW {name}") for name in ("enable_tidscan", "enable_sort", "statement_timeout")
         ]
     assert settings == ["on", "on", "1s"]
 

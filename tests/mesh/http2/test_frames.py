@@ -30,6 +30,15 @@ def test_frames_are_read_however_they_arrive(sent: list[frames.Frame], draw: st.
     assert read == sent
 
 
+@pytest.mark.parametrize("size", [1_000, 16_392, 16_393, 16_394, 40_000, 65_536, 262_144])
+def test_long_pieces_are_read_however_they_are_cut(size: int) -> None:
+    """A frame that has begun in one piece, and those behind it, are read from the next."""
+    sent = [(frames.DATA, 0, 1 + 2 * number, bytes(16_384 - number % 3)) for number in range(40)]
+    wire = b"".join(frames.frame(*each) for each in sent)
+    reader = FrameReader()
+    assert [found for at in range(0, len(wire), size) for found in reader.feed(wire[at : at + size])] == sent
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_are_frames_or_a_fault(wire: bytes) -> None:
     """Nothing but ConnectionFault is raised, and no frame is larger than allowed."""

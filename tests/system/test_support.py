@@ -81,6 +81,18 @@ def chat_endpoint(client: Client, name: str) -> tuple[str, list[Subprotocol]]:
     return url, [Subprotocol("protojson"), Subprotocol(f"bearer.{client.token}")]
 
 
+def close_code_after(text: str, url: str, subprotocols: list[Subprotocol]) -> int | None:
+    """Posts a text to a chat by a client that reads while it sends; returns the code of the close frame."""
+    with connect_blocking(url, subprotocols=subprotocols, proxy=None) as socket:
+        with contextlib.suppress(ConnectionClosed):
+            socket.send(json.dumps({"resumeToken": ""}))
+            socket.send(json.dumps({"post": {"text": text}}))
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                socket.recv(WAIT_TIMEOUT_S)
+    return socket.close_code
+
+
 def conversation_of(customer: Client) -> str:
     """Creates a conversation, and returns its name."""
     answer = customer.post("/v1/conversations", json={"subject": "A blunt saw"})
@@ -289,18 +301,17 @@ async def test_a_message_that_is_too_long_is_refused(customer: Client, size: int
         assert await resumed.texts(1) == ["Short"]
 
 
-def test_a_message_beyond_the_limit_of_the_edge_is_refused(customer: Client) -> None:
-    """The client reads why, though it is still sending when the edge closes."""
+async def test_a_message_beyond_the_limit_of_the_edge_is_refused(customer: Client) -> None:
+    """The client reads why, though it is still sending when the edge closes; the chat can be resumed."""
     name = conversation_of(customer)
     assert post(customer, name, "x" * 3_000_000).status_code == 413
-    url, subprotocols = chat_endpoint(customer, name)
-    with connect_blocking(url, subprotocols=subprotocols, proxy=None) as socket:
-        with contextlib.suppress(ConnectionClosed):
-            socket.send(json.dumps({"post": {"text": "x" * 3_000_000}}))
-        with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(WAIT_TIMEOUT_S)
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1009
+    async with Chat.opened(customer, name) as chat:
+        await chat.post("Fine")
+        assert await chat.texts(1) == ["Fine"]
+    assert await asyncio.to_thread(close_code_after, "x" * 3_000_000, *chat_endpoint(customer, name)) == 1009
+    async with Chat.opened(customer, name, chat.resume_token) as resumed:
+        await resumed.post("Short")
+        assert await resumed.texts(1) == ["Short"]
 
 
 async def test_a_deleted_customer_leaves_nothing(customer: Client, staff: Client) -> None:

@@ -16,7 +16,7 @@ from edge.contract.contract import Contract
 from tests.edge.backend import Backend, Context
 from tests.edge.protocols.rest.wire import Wire, wire
 from tests.edge.protocols.websocket.test_websocket import CHAT, WATCH, opened
-from tests.edge.served import Client, edge_of
+from tests.edge.served import TRANSPORT, Client, edge_of
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 0x1, 0x2, 0x0, 0x8, 0x9
 KEY = {"sec_websocket_version": "13", "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ=="}
@@ -242,7 +242,7 @@ async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, so
         while len(given) != before or not given:
             before = len(given)
             await asyncio.sleep(0.4)
-        assert before < 500, "the buffers of two connections on a fast machine, and windows that have grown"
+        assert before < (500 if TRANSPORT == "grpc" else 300), "gRPC's library lets its windows grow further"
         while not source.ended:
             await asyncio.sleep(0.05)
 
@@ -270,7 +270,7 @@ async def test_a_service_that_does_not_read_slows_the_client(feeds: Contract, so
         while len(sent) != before or not sent:
             before = len(sent)
             await asyncio.sleep(0.7)
-        assert before < 500, "the buffers of two connections on a fast machine, and windows that have grown"
+        assert before < 300
         go.set()
         await sending
         await socket.send("")

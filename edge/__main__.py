@@ -22,6 +22,7 @@ from edge.workers.shared_folder import keep_metrics_of, shared_folder
 from edge.workers.supervisor import Supervisor
 from edge.workers.worker_settings import worker_settings
 from mesh import telemetry
+from mesh.malloc import share_one_arena
 from mesh.process import end_with, run_to_end
 
 GC_THRESHOLD: Final = 50_000
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
 def _run(settings: EdgeSettings) -> int:
     telemetry.configure_logs("edge", settings)
     gc.set_threshold(GC_THRESHOLD)
+    share_one_arena()
     sockets = BoundSockets.bind(settings)
     if settings.workers > 1:
         return _run_workers(settings, sockets)

@@ -1,7 +1,6 @@
 """Hashing of passwords with argon2id (RFC 9106), outside of the event loop."""
 
 import asyncio
-import ctypes
 import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from mesh.errors import ResourceExhausted
+from mesh.malloc import return_blocks_from
 
 T = TypeVar("T")
 
@@ -26,7 +26,8 @@ LANES = 1
 WAITING_PER_WORKER_MAX = 50
 RETRY_AFTER_S = 2.0
 
-_M_MMAP_THRESHOLD = -3  # malloc.h
+# A worker would otherwise keep MEMORY_KIB after its first hash.
+RETURNED_BLOCK_BYTES = 1024 * 1024
 
 
 class Passwords:
@@ -42,7 +43,7 @@ class Passwords:
     @asynccontextmanager
     async def open(cls, workers: int) -> AsyncIterator[Self]:
         """Starts threads that compute at most `workers` hashes at once, and stops them at the end of the block."""
-        _return_freed_memory()
+        return_blocks_from(RETURNED_BLOCK_BYTES)
         with ThreadPoolExecutor(workers, thread_name_prefix="passwords") as executor:
             loop = asyncio.get_running_loop()
             dummy_hash = await loop.run_in_executor(executor, _hash, secrets.token_urlsafe())
@@ -73,15 +74,6 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self._pending -= 1
-
-
-def _return_freed_memory() -> None:
-    """Makes glibc return the memory of a hash to the system. After the first free of such a block, glibc would keep
-    19 MiB for each worker; a fixed threshold prevents that (mallopt(3)). Other C libraries don't need it.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 def _hasher() -> PasswordHasher:

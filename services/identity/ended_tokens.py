@@ -45,7 +45,8 @@ class EndedTokenList:
     def __init__(self, database: Database, token_lifetime: timedelta) -> None:
         """Starts with an empty copy. `token_lifetime` is the longest lifetime of an access token."""
         self._database = database
-        self._lifetime = token_lifetime + LEEWAY
+        self.lifetime = token_lifetime + LEEWAY
+        """How long the tokens of a session that ends now may still be valid."""
         self._reader = uuid4()
         self._entries: list[EndedToken] = []
         self._ids: set[str] = set()
@@ -73,7 +74,7 @@ class EndedTokenList:
                 reason="TOO_MANY_ENDED_TOKENS",
                 retry_after_s=60,
             )
-        expire_time = datetime.now(UTC) + self._lifetime if expire_time is None else expire_time + LEEWAY
+        expire_time = datetime.now(UTC) + self.lifetime if expire_time is None else expire_time + LEEWAY
         return await ended_token_storage.insert_ended(tx, ended_id(claim, value), expire_time)
 
     async def end_each(self, tx: Connection, claim: str, values: Iterable[str]) -> int:
@@ -86,10 +87,13 @@ class EndedTokenList:
         return sequence
 
     async def wait_until_read(self, sequence: int) -> None:
-        """Waits until all readers have read up to this sequence, at most SPREAD_TIMEOUT_S. Call it after the commit.
+        """Waits until all readers have read up to this sequence, at most SPREAD_TIMEOUT_S; not at all if it is 0, because
+        nothing has ended. Call it after the commit.
 
         A reader that is slow, or gone, delays only one call: it does not count again until it polls again.
         """
+        if not sequence:
+            return
         try:
             async with asyncio.timeout(SPREAD_TIMEOUT_S):
                 while await self._behind(sequence):

@@ -8,7 +8,7 @@ from uuid import UUID
 from meshwright.identity.v1 import identity_pb as pb
 
 from mesh import audit
-from mesh.database import Database
+from mesh.database import Connection, Database
 from mesh.errors import FieldViolation, InvalidArgument, Unauthenticated
 from mesh.identity import WORKLOAD_PREFIX
 from mesh.rpc import USER_AGENT, Call
@@ -85,10 +85,10 @@ class Grants:
         new = NewFamily(token.family, user.uid, PUBLIC_CLIENT, user_agent_of(call), scopes, token.hash)
         async with self._database.transaction() as tx:
             kept = await storage.lock_password(tx, user.uid, authenticated.password_hash)
-            if kept:
-                await storage.insert_family(tx, new, self._refresh_lifetime)
+            replaced = await self._begin_family(tx, new) if kept else 0
         if not kept:
             raise _wrong_password()  # deleted or changed a moment ago
+        await self._ended.wait_until_read(replaced)
         audit.record("sign_in", call, outcome="succeeded", session=str(token.family), **account)
         return IssuedTokens(self._access_token(user, PUBLIC_CLIENT, scopes, token), token)
 
@@ -116,13 +116,14 @@ class Grants:
             if redeemed is not None and is_right:
                 scopes = redeemed.scopes & redeemed.user.role.scopes
                 new = NewFamily(id_, redeemed.user.uid, redeemed.client_id, user_agent_of(call), scopes, token.hash)
-                await storage.insert_family(tx, new, self._refresh_lifetime)
+                replaced = await self._begin_family(tx, new)
         if redeemed is None:
             if (ended := await self._end_family(token)) is not None:
                 audit.record("code_reused", call, account=f"{USER_PREFIX}{ended[0]}", session=str(id_))
             raise self._rejected_code(call)
         if not is_right:
             raise self._rejected_code(call)
+        await self._ended.wait_until_read(replaced)
         user = redeemed.user
         audit.record("sign_in", call, account=user.name, outcome="succeeded", session=str(id_), by="code")
         return IssuedTokens(self._access_token(user, redeemed.client_id, scopes, token), token)
@@ -205,6 +206,13 @@ class Grants:
                 sequence = await self._ended.end(tx, "jti", issued.token_id, issued.expire_time)
             await self._ended.wait_until_read(sequence)
             audit.record("revoke", call, account=issued.subject, what="access token", token_id=issued.token_id)
+
+    async def _begin_family(self, tx: Connection, new: NewFamily) -> int:
+        """Begins a sign-in as the last step of the transaction. The access tokens of those that it replaces end.
+        Returns the sequence to pass to EndedTokenList.wait_until_read().
+        """
+        replaced = await storage.insert_family(tx, new, self._refresh_lifetime, self._ended.lifetime)
+        return await self._ended.end_each(tx, "sid", map(str, replaced))
 
     async def _end_family(self, token: RefreshToken) -> tuple[UUID, bytes] | None:
         """Ends a sign-in with its access tokens, by any refresh token that it has had. Returns its user and the hash of

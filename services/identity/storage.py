@@ -1,6 +1,6 @@
 """The SQL of users, sign-ins and signing keys. Every function runs in its caller's transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -150,11 +150,14 @@ async def delete_user(tx: Connection, uid: UUID) -> str:
     return request_id
 
 
-async def insert_family(tx: Connection, new: NewFamily, lifetime: timedelta) -> None:
+async def insert_family(
+    tx: Connection, new: NewFamily, lifetime: timedelta, access_lifetime: timedelta
+) -> Sequence[UUID]:
     """Adds a family of refresh tokens to a user that the transaction has locked. Deletes the user's expired families,
-    and the longest unused ones beyond FAMILIES_PER_USER_MAX.
+    and the longest unused ones beyond FAMILIES_PER_USER_MAX. Returns those that were used within `access_lifetime`,
+    because their access tokens may be valid.
     """
-    await tx.execute(
+    rows = await tx.fetch(
         """
         DELETE FROM refresh_families WHERE user_uid = $1 AND (
             expire_time <= now()
@@ -162,9 +165,11 @@ async def insert_family(tx: Connection, new: NewFamily, lifetime: timedelta) -> 
                 SELECT id FROM refresh_families WHERE user_uid = $1 ORDER BY last_use_time DESC, id DESC OFFSET $2
             )
         )
+        RETURNING id, last_use_time > now() - $3::interval AS is_recent
         """,
         new.user_uid,
         FAMILIES_PER_USER_MAX - 1,
+        access_lifetime,
     )
     query = """
         INSERT INTO refresh_families (id, user_uid, client_id, user_agent, scopes, token_hash, expire_time)
@@ -172,6 +177,7 @@ async def insert_family(tx: Connection, new: NewFamily, lifetime: timedelta) -> 
     """
     values = (new.id, new.user_uid, new.client_id, new.user_agent, sorted(new.scopes), new.token_hash, lifetime)
     await tx.execute(query, *values)
+    return [row["id"] for row in rows if row["is_recent"]]
 
 
 async def lock_password(tx: Connection, user_uid: UUID, password_hash: str) -> bool:

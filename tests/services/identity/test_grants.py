@@ -223,6 +223,31 @@ async def test_the_sign_ins_of_a_user_are_limited(identity: Identity, monkeypatc
         assert (await client.issue_token(by_refresh(token))).access_token
 
 
+async def test_a_sign_in_beyond_the_limit_ends_access_tokens(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The access token of the sign-in that it replaces is rejected, as after a revocation."""
+    monkeypatch.setattr(storage, "FAMILIES_PER_USER_MAX", 1)
+    user = await identity.register()
+    replaced = await identity.client((await identity.sign_in(user.email)).access_token)
+    await replaced.get_user(GetUserRequest(name=user.name))
+    newest = await identity.client((await identity.sign_in(user.email)).access_token)
+    with pytest.raises(Unauthenticated) as caught:
+        await replaced.get_user(GetUserRequest(name=user.name))
+    assert caught.value.reason == "TOKEN_REVOKED"
+    assert (await newest.get_user(GetUserRequest(name=user.name))).email == user.email
+
+
+async def test_an_expired_sign_in_ends_no_access_tokens(identity: Identity) -> None:
+    """The list of ended tokens does not grow by sign-ins whose access tokens have expired."""
+    user = await identity.register()
+    await identity.sign_in(user.email)
+    await identity.execute("UPDATE refresh_families SET expire_time = now(), last_use_time = now() - interval '1 day'")
+    before = await identity.count("SELECT count(*) FROM ended_tokens")
+    await identity.sign_in(user.email)
+    assert await identity.count("SELECT count(*) FROM ended_tokens") == before
+
+
 async def test_a_workload_gets_a_token_by_its_secret_in_the_body(identity: Identity) -> None:
     """The token's subject is the workload; there are no scopes and no refresh token."""
     request = IssueTokenRequest(

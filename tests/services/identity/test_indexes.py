@@ -95,7 +95,7 @@ READS: dict[str, Read] = {
     "set_password": lambda tx: storage.set_password(tx, USER, ""),
     "set_confirmed_email": lambda tx: storage.set_confirmed_email(tx, USER, "new@example.com"),
     "delete_user": lambda tx: storage.delete_user(tx, USER),
-    "insert_family": lambda tx: storage.insert_family(tx, FAMILY, timedelta(days=1)),
+    "insert_family": lambda tx: storage.insert_family(tx, FAMILY, timedelta(days=1), timedelta(hours=1)),
     "rotate_family": lambda tx: storage.rotate_family(tx, ROTATION, timedelta(days=1)),
     "delete_family": lambda tx: storage.delete_family(tx, UUID(int=7)),
     "list_sessions": deep_sessions,

@@ -239,7 +239,8 @@ class AccountMachine(RuleBasedStateMachine):
 async def _sign_in(tx: Connection, uid: UUID, password: str, family: UUID, token: bytes) -> bool:
     kept = await storage.lock_password(tx, uid, password)
     if kept:
-        await storage.insert_family(tx, NewFamily(family, uid, CLIENT, "", frozenset({"profile"}), token), LIFETIME)
+        new = NewFamily(family, uid, CLIENT, "", frozenset({"profile"}), token)
+        await storage.insert_family(tx, new, LIFETIME, LIFETIME)
     return kept
 
 

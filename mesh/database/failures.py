@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import asyncpg
 import structlog
 
-from mesh.errors import Aborted, MeshError, ResourceExhausted, Unavailable
+from mesh.errors import Aborted, InvalidArgument, MeshError, ResourceExhausted, Unavailable
 from mesh.telemetry.correlation import request_id
 
 log = structlog.get_logger()
@@ -31,6 +31,8 @@ _AWAY = (
     asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
 )
 _CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+# Contracts need not forbid it in every text, but PostgreSQL has no text with U+0000 in it.
+_UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
@@ -59,6 +61,10 @@ def _translate(error: Exception) -> MeshError | None:
     elif isinstance(error, asyncpg.QueryCanceledError):
         # Not DEADLINE_EXCEEDED, which counts as a failure of the workload: the cost depends on the caller's request.
         translated = busy("The database took too long for this call.", "DATABASE_TIMEOUT")
+    elif isinstance(error, _UNSTORABLE):
+        translated = InvalidArgument(
+            "A text contains the character U+0000, which can't be stored.", reason="CHARACTER_NOT_ALLOWED"
+        )
     elif isinstance(error, _AWAY) or _is_lost_connection(error):
         translated = Unavailable(
             "The database does not answer. Try again.", reason="DATABASE_UNAVAILABLE", retry_after_s=RETRY_AFTER_S

@@ -72,7 +72,7 @@ def _key(call: Call, request: Any) -> RequestKey | None:
         return None
     if len(request_id) > REQUEST_ID_LENGTH_MAX or not (request_id.isascii() and request_id.isprintable()):
         raise _invalid(f"must be at most {REQUEST_ID_LENGTH_MAX} printable ASCII characters", "REQUEST_ID_INVALID")
-    return RequestKey(call.caller.subject, call.path, request_id)
+    return RequestKey.of(call.caller.subject, call.path, request_id)
 
 
 def _hash(request: Message) -> bytes:

@@ -1,12 +1,16 @@
 """The table mesh.answers: responses, kept for 24 hours, each under the caller, method and id of its request."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final, Self
 
 from mesh.database import Connection
 
 KEPT_FOR = timedelta(hours=24)
 PURGED_PER_CALL_MAX = 2  # more than the one row that a call may add, so that the table stays bounded
+
+_UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 # A concurrent transaction of the same request waits here until the first ends, then finds its row, unless it failed.
 _CLAIM = """
@@ -22,6 +26,10 @@ SELECT request_hash, response FROM mesh.answers
 WHERE caller = $1 AND method = $2 AND request_id = $3 AND expires_at > now()
 """
 _FORGET = "DELETE FROM mesh.answers WHERE caller = $1 AND method = $2 AND request_id = $3"
+_FORGET_MENTIONS = """
+DELETE FROM mesh.answers
+WHERE caller = $1 AND method = $2 AND position(lower($3) IN lower(encode(response, 'escape'))) > 0
+"""
 _FORGET_CALLER = "DELETE FROM mesh.answers WHERE caller = $1"
 _KEEP = """
 WITH purged AS (
@@ -40,6 +48,13 @@ class RequestKey:
     caller: str
     method: str
     request_id: str
+
+    @classmethod
+    def of(cls, caller: str, method: str, request_id: str) -> Self:
+        """Returns the key of a request_id as it was sent. A UUID is the same in upper and lower case: RFC 9562,
+        section 4.
+        """
+        return cls(caller, method, request_id.lower() if _UUID.fullmatch(request_id) else request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,13 @@ async def find(tx: Connection, key: RequestKey) -> StoredResponse | None:
 async def forget(tx: Connection, key: RequestKey) -> None:
     """Deletes a response before its 24 hours are over, as when the personal data in it must be erased."""
     await tx.execute(_FORGET, key.caller, key.method, key.request_id)
+
+
+async def forget_mentions(tx: Connection, caller: str, method: str, text: str) -> None:
+    """Deletes the responses of a method to a caller that contain a text of ASCII, in upper or lower case. It reads all
+    of them.
+    """
+    await tx.execute(_FORGET_MENTIONS, caller, method, text)
 
 
 async def forget_caller(tx: Connection, caller: str) -> None:

@@ -210,7 +210,10 @@ async def _count_order(tx: Connection, event: Event[Any], order: Order | None, m
 async def _count_payment(
     tx: Connection, event: Event[Any], payment: Payment, metric: Metric, message: MoneyMessage | None
 ) -> None:
-    assert message is not None, "payments sets it"
+    """Logs and counts an amount, which is absent if it is zero."""
+    if message is None:
+        assert payment.amount is not None, "payments sets it"
+        message = MoneyMessage(currency_code=payment.amount.currency_code)
     amount = money_of(message)
     await _log(tx, event, payment.customer, f"{metric.removeprefix('payments_')}: {_amount(amount)}")
     await _count(tx, SaleStep(metric, payment.order, 0, amount, event.time), [], payment.customer)

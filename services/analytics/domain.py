@@ -185,11 +185,15 @@ class Period:
     @classmethod
     def covering(cls, interval: Interval, start: datetime | None, end: datetime | None, now: datetime) -> Self:
         """Returns the intervals that cover a period. Without an end it ends now, without a start it has the last
-        INTERVALS_DEFAULT intervals before its end.
+        INTERVALS_DEFAULT intervals before its end. Raises InvalidArgument if these are not in the years 1 to 9999.
         """
-        end_floor = interval.floor(end or now)
-        end_ceiling = end_floor if end == end_floor else end_floor + interval.length
-        first = interval.floor(start) if start else end_ceiling - INTERVALS_DEFAULT * interval.length
+        try:
+            end_floor = interval.floor(end or now)
+            end_ceiling = end_floor if end == end_floor else end_floor + interval.length
+            first = interval.floor(start) if start else end_ceiling - INTERVALS_DEFAULT * interval.length
+        except OverflowError:
+            description = "makes a period with intervals outside of the years 1 to 9999"
+            raise invalid_fields([FieldViolation("end_time", description, "PERIOD_INVALID")]) from None
         return cls(interval, first, end_ceiling)
 
     def violations(self) -> Iterator[FieldViolation]:
@@ -236,16 +240,16 @@ class Query:
             )
         if self.order_by is Measure.AMOUNT and not self.currency:
             yield FieldViolation("currency_code", "must be given to order by amount", "CURRENCY_NEEDED")
-        if self.period.count * self.series_max > POINTS_MAX:
+        if self.period.count * self.groups_max > POINTS_MAX:
             yield FieldViolation(
                 "top",
-                f"{self.period.count} intervals of {self.series_max} groups are more than {POINTS_MAX} points",
+                f"{self.period.count} intervals of {self.groups_max} groups are more than {POINTS_MAX} points",
                 "TOO_MANY_POINTS",
             )
 
     @property
-    def series_max(self) -> int:
-        """Returns the most groups in the response."""
+    def groups_max(self) -> int:
+        """Returns the most groups in the response, each of which has a series for each of its currencies."""
         return 1 if self.dimension is Dimension.TOTAL else len(self.groups) or self.top
 
     @property
@@ -293,3 +297,13 @@ class Series:
             sum(each.units for each in measures),
             sum(each.hundredths for each in measures),
         )
+
+
+def checked_series(series: Sequence[Series]) -> Sequence[Series]:
+    """Returns the series of a query. Raises InvalidArgument if they have too many points, which groups with several
+    currencies may have.
+    """
+    if sum(len(each.points) for each in series) > POINTS_MAX:
+        description = f"must be given, because the groups have more than {POINTS_MAX} points in all currencies"
+        raise invalid_fields([FieldViolation("currency_code", description, "TOO_MANY_POINTS")])
+    return series

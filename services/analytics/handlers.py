@@ -39,6 +39,7 @@ from mesh.money_message import money_message
 from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
+from mesh.timestamp_message import time_of
 from services.analytics import audit_storage, metric_storage, people_storage, sale_storage
 from services.analytics.audit_storage import Recorded, Search
 from services.analytics.client_events import REASONS, ClientEvent, Rejections, problem_of
@@ -54,6 +55,7 @@ from services.analytics.domain import (
     Query,
     SaleStep,
     Series,
+    checked_series,
 )
 from services.analytics.experiment import EXPERIMENT_PREFIX, VariantResult, results
 from services.analytics.ingestion import Ingestion
@@ -117,7 +119,7 @@ class AnalyticsHandlers(AnalyticsServiceBase):
         """Returns the series of a metric."""
         query = _query(request, datetime.now(UTC)).checked()
         async with self._database.autocommit() as connection:
-            series = await metric_storage.find_series(connection, query)
+            series = checked_series(await metric_storage.find_series(connection, query))
         return QueryMetricsResponse(
             series=[_series_message(each) for each in series],
             start_time=Timestamp.from_datetime(query.period.start),
@@ -150,9 +152,7 @@ class AnalyticsHandlers(AnalyticsServiceBase):
 
     async def list_audit_entries(self, request: ListAuditEntriesRequest, call: Call) -> ListAuditEntriesResponse:
         """Returns a page of the log."""
-        search = Search(
-            request.aggregate, request.type, request.actor, _time(request.start_time), _time(request.end_time)
-        )
+        search = Search(request.aggregate, request.type, request.actor, *_period(request.start_time, request.end_time))
         page = read_page(
             request.page_size, request.page_token, query=search.fingerprint, key_types=audit_storage.KEY_TYPES
         )
@@ -212,8 +212,7 @@ def _query(request: QueryMetricsRequest, now: datetime) -> Query:
         Metric(MetricMessage(request.metric).name.lower()),
         Period.covering(
             Interval(IntervalMessage(request.interval).name.lower()),
-            _time(request.start_time),
-            _time(request.end_time),
+            *_period(request.start_time, request.end_time),
             now,
         ),
         _DIMENSIONS[request.group_by],
@@ -239,8 +238,11 @@ _MEASURES: Final = {
 }
 
 
-def _time(message: Timestamp | None) -> datetime | None:
-    return None if message is None else message.to_datetime()
+def _period(start: Timestamp | None, end: Timestamp | None) -> tuple[datetime | None, datetime | None]:
+    return (
+        None if start is None else time_of(start, "start_time"),
+        None if end is None else time_of(end, "end_time"),
+    )
 
 
 def _series_message(series: Series) -> SeriesMessage:

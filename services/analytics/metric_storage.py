@@ -7,7 +7,18 @@ from typing import Final
 import asyncpg
 
 from mesh.database import Connection, lock_relation
-from services.analytics.domain import Dimension, Interval, Measures, Metric, Point, Query, Series, Tally, group_key
+from services.analytics.domain import (
+    POINTS_MAX,
+    Dimension,
+    Interval,
+    Measures,
+    Metric,
+    Point,
+    Query,
+    Series,
+    Tally,
+    group_key,
+)
 
 PURGED_PER_CALL_MAX: Final = 10_000
 VARIANTS_MAX: Final = 100
@@ -67,21 +78,22 @@ async def add(tx: Connection, tallies: Iterable[Tally]) -> None:
 
 
 async def find_series(tx: Connection, query: Query) -> list[Series]:
-    """Returns the series of a valid query, the greatest first."""
+    """Returns the series of a valid query, the greatest first; of their points, one more than POINTS_MAX at most."""
     period = query.period
     arguments = (query.metric.value, period.interval.value, query.dimension.value, period.start, period.end)
     wanted, wanted_arguments = _wanted(query)
     size = f"sum({query.order_by.value})"
     sql = f"""
-        WITH greatest AS (
-            SELECT key, currency, {size} AS size FROM rollups WHERE {_PERIOD} AND {wanted}
-            GROUP BY key, currency ORDER BY size DESC, key, currency LIMIT $7
+        WITH sizes AS (
+            SELECT key, currency, {size} AS size FROM rollups WHERE {_PERIOD} AND {wanted} GROUP BY key, currency
+        ), greatest AS (
+            SELECT key FROM sizes GROUP BY key ORDER BY sum(size) DESC, key LIMIT $7
         )
         SELECT key, currency, start_time, count, units, hundredths
-        FROM greatest JOIN rollups USING (key, currency) WHERE {_PERIOD}
-        ORDER BY size DESC, key, currency, start_time
+        FROM greatest JOIN sizes USING (key) JOIN rollups USING (key, currency) WHERE {_PERIOD}
+        ORDER BY size DESC, key, currency, start_time LIMIT {POINTS_MAX + 1}
     """
-    rows = await tx.fetch(sql, *arguments, query.currency, query.top, *wanted_arguments)
+    rows = await tx.fetch(sql, *arguments, query.currency, query.groups_max, *wanted_arguments)
     return [
         Series(query.group(key), currency, [_point(row) for row in points])
         for (key, currency), points in groupby(rows, lambda row: (row["key"], row["currency"]))

@@ -22,6 +22,7 @@ from mesh.idempotency import once
 from mesh.money_message import money_message, money_of
 from mesh.pagination import read_page
 from mesh.rpc import Call
+from mesh.timestamp_message import time_of
 from services.catalog import price_storage, storage
 from services.catalog.domain.price import Price, Terms, existing_price, uids_of
 from services.catalog.domain.product import Product, existing, uid_of
@@ -114,8 +115,8 @@ async def _locked(tx: Connection, name: str, field: str = "name") -> tuple[Produ
 
 def _terms(message: PriceMessage, now: datetime) -> Terms:
     amount = None if message.amount is None else money_of(message.amount)
-    start = now if message.valid_from is None else message.valid_from.to_datetime()
-    end = None if message.valid_until is None else message.valid_until.to_datetime()
+    start = now if message.valid_from is None else time_of(message.valid_from, "price.valid_from")
+    end = None if message.valid_until is None else time_of(message.valid_until, "price.valid_until")
     return Terms.checked(amount, start, end)
 
 

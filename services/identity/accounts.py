@@ -100,7 +100,7 @@ class Accounts:
         if not await storage.set_confirmed_email(tx, token.user_uid, token.email):
             raise AlreadyExists("Another account has this address.", reason="EMAIL_TAKEN")
         # Those for the former address must not outlive it, and those for this one have no use.
-        await one_time_token_storage.delete_tokens(tx, token.user_uid)
+        await one_time_token_storage.delete_tokens(tx, token.user_uid, tuple(Purpose))
         event = "email_changed" if token.purpose is Purpose.CHANGE_EMAIL else "email_confirmed"
         audit.record(event, call, account=User.name_of(token.user_uid), outcome="succeeded")
         return pb.ConfirmEmailResponse()
@@ -244,10 +244,11 @@ class Accounts:
 
     async def _set_password(self, tx: Connection, uid: UUID, password_hash: str, *, but: Caller | None = None) -> int:
         """Sets the password of a locked user, as the last step of a transaction, and ends what the former one has
-        begun: sessions and mailed links. Returns the sequence for EndedTokenList.wait_until_read().
+        begun: sessions and mailed links. The one that confirms the present address stays, because that address gets
+        no other for a day. Returns the sequence for EndedTokenList.wait_until_read().
         """
         await storage.set_password(tx, uid, password_hash)
-        await one_time_token_storage.delete_tokens(tx, uid)
+        await one_time_token_storage.delete_tokens(tx, uid, (Purpose.CHANGE_EMAIL, Purpose.RESET_PASSWORD))
         name = User.name_of(uid)
         await publish(tx, PasswordChanged(user=name, change_time=Timestamp.now()), source=SOURCE, aggregate=name)
         return await self._sessions.end_all(tx, uid, but=but)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from mesh.blank_text import is_blank
 from mesh.errors import FieldViolation, InvalidArgument, NotFound, Unauthenticated
 from mesh.etag import check_etag
 from mesh.resource_name import uid_in
@@ -155,7 +156,7 @@ def checked_display_name(display_name: str, field: str) -> str:
     not allowed.
     """
     name = display_name.strip()
-    if not name:
+    if is_blank(name):
         raise _invalid_name(field, "must not be empty or blank")
     if len(name) > DISPLAY_NAME_LENGTH_MAX:
         raise _invalid_name(field, f"must have at most {DISPLAY_NAME_LENGTH_MAX} characters")

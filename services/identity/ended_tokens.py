@@ -87,7 +87,7 @@ class EndedTokenList:
         return sequence
 
     async def wait_until_read(self, sequence: int) -> None:
-        """Waits until all readers have read up to this sequence, at most SPREAD_TIMEOUT_S; not at all if it is 0, because
+        """Waits until all readers have read up to this sequence, at most SPREAD_TIMEOUT_S; not at all if it is 0, as
         nothing has ended. Call it after the commit.
 
         A reader that is slow, or gone, delays only one call: it does not count again until it polls again.

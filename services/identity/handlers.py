@@ -15,7 +15,7 @@ from mesh import audit
 from mesh.database import Connection, Database
 from mesh.events import publish
 from mesh.field_mask import apply_update
-from mesh.idempotency import RequestKey, forget, once
+from mesh.idempotency import RequestKey, forget, forget_caller, forget_mentions, once
 from mesh.identity import ALGORITHM, ANONYMOUS, Caller
 from mesh.rpc import Call
 from services.identity import one_time_token_storage, storage
@@ -147,7 +147,7 @@ class IdentityHandlers(IdentityServiceBase):
             return _user_message(await storage.rename_user(tx, uid, display_name))
 
     async def delete_user(self, request: pb.DeleteUserRequest, call: Call) -> pb.DeleteUserResponse:
-        """Deletes the caller's own user, and the stored answer to the registration, which holds personal data too.
+        """Deletes the caller's own user, and the stored answers to them, which hold personal data too.
         Returns when all verifiers know that the user's tokens have ended.
         """
         uid = own_uid(request.name, call.caller.subject)
@@ -155,7 +155,9 @@ class IdentityHandlers(IdentityServiceBase):
             user = await storage.lock_user(tx, uid)
             user.check_etag(request.etag)
             request_id = await storage.delete_user(tx, uid)
-            await forget(tx, RequestKey(ANONYMOUS.subject, REGISTRATION, request_id))
+            await forget(tx, RequestKey.of(ANONYMOUS.subject, REGISTRATION, request_id))
+            await forget_mentions(tx, ANONYMOUS.subject, REGISTRATION, user.email)  # by others, who were answered alike
+            await forget_caller(tx, user.name)
             event = UserDeleted(user=user.name, delete_time=Timestamp.now())
             await publish(tx, event, source=SOURCE, aggregate=user.name)
             sequence = await self._ended.end(tx, "sub", user.name)

@@ -63,9 +63,9 @@ async def redeem_token(tx: Connection, token_id: UUID, purposes: Collection[Purp
     return None if row is None else _token(row)
 
 
-async def delete_tokens(tx: Connection, user_uid: UUID) -> None:
-    """Deletes all tokens of a user."""
-    await tx.execute("DELETE FROM one_time_tokens WHERE user_uid = $1", user_uid)
+async def delete_tokens(tx: Connection, user_uid: UUID, purposes: Collection[Purpose]) -> None:
+    """Deletes the tokens of a user for these purposes."""
+    await tx.execute("DELETE FROM one_time_tokens WHERE user_uid = $1 AND purpose = ANY($2)", user_uid, list(purposes))
 
 
 async def time_since_last(tx: Connection, user_uid: UUID, purpose: Purpose) -> timedelta | None:

@@ -33,7 +33,8 @@ async def anonymise(tx: Connection, customer: str) -> Sequence[UUID]:
     """
     rows = await tx.fetch(
         """
-        UPDATE orders SET customer = '' WHERE customer = $1 AND state = 'cancelled' AND refunded_hundredths IS NULL
+        UPDATE orders SET customer = '', version = version + 1
+        WHERE customer = $1 AND state = 'cancelled' AND refunded_hundredths IS NULL
         AND NOT EXISTS (SELECT FROM order_changes WHERE order_uid = orders.uid AND order_changes.state = 'confirmed')
         RETURNING uid
         """,

@@ -33,6 +33,7 @@ from mesh.money_message import money_of
 from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
+from mesh.timestamp_message import time_of
 from services.orders import change_storage, saga, storage
 from services.orders.clients import Catalog, Inventory
 from services.orders.domain import (
@@ -136,7 +137,7 @@ class OrdersHandlers(OrdersServiceBase):
         event = ShipmentEvent(
             ShipmentEventKind[asked.kind.name],
             asked.description,
-            now if asked.event_time is None else asked.event_time.to_datetime(),
+            now if asked.event_time is None else time_of(asked.event_time, "event.event_time"),
         )
         async with self._database.transaction() as tx:
             return await once(tx, call, request, partial(_record, tx, _actor(call), request.name, event, now))

@@ -349,10 +349,12 @@ async def anonymise(tx: Connection, customer: str) -> None:
     await ERASED_CUSTOMERS.lock(tx, customer)
     await ERASED_CUSTOMERS.add(tx, customer)
     await tx.execute("SELECT FROM payments WHERE customer = $1 ORDER BY uid FOR UPDATE NOWAIT", customer)
-    await tx.execute("UPDATE payments SET customer = '' WHERE customer = $1", customer)
+    await tx.execute("UPDATE payments SET customer = '', version = version + 1 WHERE customer = $1", customer)
     reviewed = "reviewer = $1 AND reviewer <> ''"
     await tx.execute(f"SELECT FROM payments WHERE {reviewed} ORDER BY uid FOR UPDATE NOWAIT", customer)
-    await tx.execute(f"UPDATE payments SET reviewer = $2 WHERE {reviewed}", customer, ERASED_USER)
+    await tx.execute(
+        f"UPDATE payments SET reviewer = $2, version = version + 1 WHERE {reviewed}", customer, ERASED_USER
+    )
 
 
 async def _has_open_refunds(tx: Connection, uid: UUID) -> bool:

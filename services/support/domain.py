@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
+from mesh.blank_text import is_blank
 from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound, ResourceExhausted, invalid_fields
 from mesh.etag import check_etag
 from mesh.resource_name import uid_in
@@ -191,7 +192,7 @@ def not_found() -> NotFound:
 
 
 def _violation(field: str, text: str, *, layout: frozenset[str]) -> FieldViolation | None:
-    if not text.strip():
+    if is_blank(text):
         return FieldViolation(field, "must be given", "REQUIRED")
     if any(unicodedata.category(char) in _CONTROL_CATEGORIES and char not in layout for char in text):
         allowed = " other than line breaks and tabs" if layout else " or line breaks"

@@ -100,6 +100,9 @@ class SupportHandlers(SupportServiceBase):
     ) -> ConversationMessage:
         uid = uid_of(request.name)
         async with self._database.transaction() as tx:
+            if state is State.OPEN:  # those that open at the same time must count each other
+                found = visible_to(_actor(call), await storage.find(tx, uid))
+                await ERASED_USERS.lock(tx, found.customer)
             current = visible_to(_actor(call), await storage.find(tx, uid, lock=True))
             changed = current.move_to(state, request.etag, datetime.now(UTC))
             if changed is not current:

@@ -55,6 +55,7 @@ READS: dict[str, Read] = {
     "keep a response": _keep,
     "find a response": lambda tx: stored_responses.find(tx, KEY),
     "forget a response": lambda tx: stored_responses.forget(tx, KEY),
+    "forget mentions": lambda tx: stored_responses.forget_mentions(tx, "users/7", "/method", "ada@example.com"),
     "forget a caller": lambda tx: stored_responses.forget_caller(tx, "users/7"),
 }
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from mesh.blank_text import is_blank
 from mesh.errors import FieldViolation
 
 # Control characters (including NUL, which PostgreSQL can't store) and the separators of lines and paragraphs.
@@ -11,7 +12,7 @@ _LAYOUT = frozenset("\n\r\t")
 
 def title_violations(title: str, field: str) -> list[FieldViolation]:
     """Returns what is wrong with a title: it is one line, and not empty."""
-    if not title.strip():
+    if is_blank(title):
         return [required(field)]
     if any(_is_control(char) for char in title):
         return [FieldViolation(field, "must not contain line breaks or control characters", "TEXT_INVALID")]

@@ -14,7 +14,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Database
-from mesh.errors import Aborted, ResourceExhausted, Unavailable
+from mesh.errors import Aborted, InvalidArgument, ResourceExhausted, Unavailable
 from mesh.rpc import Call, current_call
 from mesh.settings import DatabaseSettings
 
@@ -54,6 +54,14 @@ async def test_a_violated_constraint_is_for_the_storage_to_catch(database: Datab
     with pytest.raises(asyncpg.UniqueViolationError):
         async with database.transaction() as tx:
             await tx.execute("INSERT INTO numbers VALUES (1), (1)")
+
+
+async def test_a_text_that_can_not_be_stored_is_an_invalid_argument(database: Database) -> None:
+    """PostgreSQL has no text with U+0000 in it. The caller sent it, so the call is not an internal error."""
+    with pytest.raises(InvalidArgument) as caught:
+        async with database.transaction() as tx:
+            await tx.execute("SELECT $1::text", "a\0")
+    assert caught.value.reason == "CHARACTER_NOT_ALLOWED"
 
 
 async def test_a_statement_is_planned_once(database: Database) -> None:

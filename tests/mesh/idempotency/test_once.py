@@ -64,6 +64,13 @@ async def test_the_same_id_gets_the_same_answer(database: Database) -> None:
     assert await _count(database) == 1
 
 
+async def test_a_uuid_is_the_same_in_upper_and_lower_case(database: Database) -> None:
+    """RFC 9562, section 4. Other ids are not."""
+    uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+    ids = [uuid, uuid.upper(), "key", "Key"]
+    assert [await _call(database, Note(text="x"), request_id=each) for each in ids] == ["1", "1", "2", "3"]
+
+
 async def test_another_id_caller_or_no_id_runs_again(database: Database) -> None:
     """An id is unique for one caller, and calls without an id are never the same."""
     answers = [

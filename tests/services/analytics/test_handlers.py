@@ -18,6 +18,7 @@ from meshwright.analytics.v1.analytics_pb import (
     IngestEventsResponse,
     Interval,
     ListAuditEntriesRequest,
+    Measure,
     Metric,
     QueryMetricsRequest,
     WatchSalesRequest,
@@ -33,7 +34,7 @@ from protobuf.wkt import Timestamp
 from mesh.database import Database
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from mesh.events import Event as Delivered
-from services.analytics import event_storage, handlers, name_storage
+from services.analytics import domain, event_storage, handlers, name_storage
 from services.analytics.client_events import ClientEvent
 from services.analytics.consumers import (
     order_cancelled,
@@ -85,13 +86,13 @@ async def ingest(client: AnalyticsServiceClient, *messages: list[Event]) -> Inge
     return await client.ingest_events(requests())
 
 
-def order(customer: str = "users/ada", units: int = 2) -> Order:
-    """Returns an order of one product at 1.50 EUR."""
-    amount = Money(currency_code="EUR", units=3 * units // 2, nanos=500_000_000 * (units % 2))
+def order(customer: str = "users/ada", units: int = 2, currency: str = "EUR", product: str = PRODUCT) -> Order:
+    """Returns an order of one product at 1.50."""
+    amount = Money(currency_code=currency, units=3 * units // 2, nanos=500_000_000 * (units % 2))
     return Order(
         name=f"orders/{uuid4()}",
         customer=customer,
-        lines=[OrderLine(product=PRODUCT, quantity=units, amount=amount)],
+        lines=[OrderLine(product=product, quantity=units, amount=amount)],
         total=amount,
         update_time=Timestamp.from_datetime(datetime.now(UTC)),
     )
@@ -195,6 +196,71 @@ async def test_orders_are_counted_in_total_and_by_product(client: AnalyticsServi
     [series] = (await client.query_metrics(request)).series
     assert series.total is not None
     assert (series.total.count, series.total.units) == (1, 2)
+
+
+async def series_of(client: AnalyticsServiceClient, request: QueryMetricsRequest) -> list[tuple[str, str]]:
+    """Returns the group and the currency of each series."""
+    series = (await client.query_metrics(request)).series
+    return [
+        (each.group, each.total.amount.currency_code if each.total and each.total.amount else "") for each in series
+    ]
+
+
+async def test_groups_are_counted_apart_from_currencies(client: AnalyticsServiceClient, database: Database) -> None:
+    """`top` counts groups, and wanted groups and the total are complete: each has a series for each currency."""
+    small, none = f"products/{uuid4()}", f"products/{uuid4()}"
+    for currency in ("EUR", "USD", "CHF"):
+        await place(database, order(units=5, currency=currency))
+    await place(database, order(units=4, product=small))
+    placed = QueryMetricsRequest(metric=Metric.ORDERS_PLACED, interval=Interval.DAY, top=1)
+    assert await series_of(client, placed) == [("", "EUR"), ("", "CHF"), ("", "USD")]
+    placed.group_by, placed.order_by = Dimension.PRODUCT, Measure.UNITS
+    currencies = [(PRODUCT, "CHF"), (PRODUCT, "EUR"), (PRODUCT, "USD")]
+    assert await series_of(client, placed) == currencies
+    placed.top, placed.groups = 0, [PRODUCT, small, none, *(f"products/{uuid4()}" for _ in range(10))]
+    assert await series_of(client, placed) == [*currencies, (small, "EUR")]
+
+
+async def test_a_response_with_too_many_points_is_not_cut(
+    client: AnalyticsServiceClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says that one currency must be given, with which the query succeeds."""
+    for currency in ("EUR", "USD", "CHF"):
+        await place(database, order(currency=currency))
+    monkeypatch.setattr(domain, "POINTS_MAX", 2)
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    request = QueryMetricsRequest(
+        metric=Metric.ORDERS_PLACED,
+        interval=Interval.DAY,
+        start_time=Timestamp.from_datetime(end - timedelta(days=1)),
+        end_time=Timestamp.from_datetime(end),
+    )
+    with pytest.raises(InvalidArgument) as caught:
+        await client.query_metrics(request)
+    assert [(each.field, each.reason) for each in caught.value.violations] == [("currency_code", "TOO_MANY_POINTS")]
+    request.currency_code = "USD"
+    assert await series_of(client, request) == [("", "USD")]
+
+
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+00:00", "0001-02-20T00:00:00+00:00"])
+async def test_a_period_is_within_the_calendar(client: AnalyticsServiceClient, end: str) -> None:
+    """A valid time whose intervals would be outside of it is an invalid argument."""
+    end_time = Timestamp.from_datetime(datetime.fromisoformat(end))
+    with pytest.raises(InvalidArgument) as caught:
+        await client.query_metrics(
+            QueryMetricsRequest(metric=Metric.ORDERS_PLACED, interval=Interval.DAY, end_time=end_time)
+        )
+    assert [(each.field, each.reason) for each in caught.value.violations] == [("end_time", "PERIOD_INVALID")]
+
+
+async def test_a_payment_of_nothing_is_counted(client: AnalyticsServiceClient, database: Database) -> None:
+    """An order may be free. The captured amount is absent then."""
+    payment = Payment(name="payments/8", order="orders/8", amount=Money(currency_code="EUR"))
+    await deliver(database, payment_captured, PaymentCaptured(payment=payment), payment.name)
+    request = QueryMetricsRequest(metric=Metric.PAYMENTS_CAPTURED, interval=Interval.DAY)
+    [series] = (await client.query_metrics(request)).series
+    assert series.total is not None
+    assert (series.total.count, series.total.amount) == (1, Money(currency_code="EUR"))
 
 
 async def test_payments_and_refunds_are_counted(client: AnalyticsServiceClient, database: Database) -> None:

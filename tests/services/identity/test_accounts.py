@@ -208,6 +208,22 @@ async def test_a_changed_password_ends_the_other_sessions_only(identity: Identit
     await sign_in(identity, user.email, NEW)
 
 
+async def test_a_changed_password_leaves_the_link_that_confirms_the_address(identity: Identity) -> None:
+    """The address gets no other within a day. A link that would change it ends."""
+    _, client = await identity.signed_in()
+    confirming = await mailed_token(identity, "confirm_email")
+    await client.change_email(ChangeEmailRequest(name="users/me", email="new@example.com", password=PASSWORD))
+    changing = await mailed_token(identity, "change_email")
+    await client.change_password(ChangePasswordRequest(name="users/me", old_password=PASSWORD, new_password=NEW))
+    assert (
+        await reason(client.request_email_confirmation(RequestEmailConfirmationRequest(name="users/me")))
+        == "TOO_MANY_MAILS"
+    )
+    assert await reason(client.confirm_email(ConfirmEmailRequest(token=changing))) == "ONE_TIME_TOKEN_INVALID"
+    await client.confirm_email(ConfirmEmailRequest(token=confirming))
+    assert (await client.get_user(ME)).email_confirmed
+
+
 async def test_an_address_changes_when_the_new_one_is_confirmed(identity: Identity) -> None:
     """Until then the old one signs in; afterwards the new one does, and is confirmed."""
     user, client = await identity.signed_in()

@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from meshwright.identity.v1.account_pb import ChangePasswordRequest
 from meshwright.identity.v1.identity_grpc import IdentityServiceClient
 from meshwright.identity.v1.identity_pb import (
     CreateUserRequest,
@@ -278,9 +279,16 @@ async def test_a_deleted_user_leaves_no_personal_data(identity: Identity) -> Non
     request = registration(email="gone@example.com", display_name="Gonegirl", request_id=str(uuid4()))
     user = await (await identity.client()).create_user(request)
     assert await _traces(identity, "gone@example.com") == {"public.users", "public.one_time_tokens", "mesh.answers"}
+    again = registration(email="Gone@Example.com", display_name="Gonegirl", request_id=str(uuid4()))
+    await (await identity.client()).create_user(again)
     client = await identity.client((await identity.sign_in(user.email)).access_token)
+    changed = ChangePasswordRequest(
+        name="users/me", old_password=PASSWORD, new_password="new password", request_id=str(uuid4())
+    )
+    await client.change_password(changed)
     await client.delete_user(DeleteUserRequest(name="users/me"))
     assert await _traces(identity, "gone@example.com") == set()
+    assert await identity.count("SELECT count(*) FROM mesh.answers") == 0
     assert await _traces(identity, "Gonegirl") == set()
     assert await identity.count("SELECT count(*) FROM refresh_families") == 0
     assert (await identity.events())[-1] == ("meshwright.identity.v1.UserDeleted", user.name)

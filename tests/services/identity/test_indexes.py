@@ -111,7 +111,7 @@ READS: dict[str, Read] = {
     "insert_token": lambda tx: one_time_token_storage.insert_token(tx, USER, Purpose.CONFIRM_EMAIL, EMAIL),
     "find_token": lambda tx: one_time_token_storage.find_token(tx, uuid4()),
     "redeem_token": lambda tx: one_time_token_storage.redeem_token(tx, uuid4(), list(Purpose)),
-    "delete_tokens": lambda tx: one_time_token_storage.delete_tokens(tx, USER),
+    "delete_tokens": lambda tx: one_time_token_storage.delete_tokens(tx, USER, tuple(Purpose)),
     "time_since_last": lambda tx: one_time_token_storage.time_since_last(tx, USER, Purpose.CONFIRM_EMAIL),
     "ended_tokens": ended_tokens,
 }

@@ -37,6 +37,9 @@ CLIENT = "public"
 PURPOSES = st.sampled_from(Purpose)
 
 
+ENDED_WITH_PASSWORD = (Purpose.CHANGE_EMAIL, Purpose.RESET_PASSWORD)
+
+
 @dataclass
 class Account:
     """The model of an account: its sessions, the last used first, with the newest refresh token of each."""
@@ -171,7 +174,7 @@ class AccountMachine(RuleBasedStateMachine):
         async def step(tx: Connection) -> None:
             await storage.lock_user(tx, account.uid)
             await storage.set_password(tx, account.uid, new)
-            await one_time_token_storage.delete_tokens(tx, account.uid)
+            await one_time_token_storage.delete_tokens(tx, account.uid, ENDED_WITH_PASSWORD)
             ending = [each for each in await session_storage.session_ids(tx, account.uid) if each not in kept]
             await session_storage.delete_sessions(tx, ending)
             await code_storage.delete_codes(tx, account.uid)
@@ -179,7 +182,7 @@ class AccountMachine(RuleBasedStateMachine):
         self._do(step)
         account.end_all()
         account.sessions, account.password = kept, new
-        account.tokens.clear()
+        account.tokens = {id_: each for id_, each in account.tokens.items() if each not in ENDED_WITH_PASSWORD}
 
     @rule(target=tokens, account=accounts, purpose=PURPOSES)
     def mail_token(self, account: Account, purpose: Purpose) -> tuple[Account, UUID]:

@@ -106,6 +106,17 @@ async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -
     assert await traces(shop) == set()
 
 
+async def test_an_order_without_its_customer_is_another_version(shop: Shop) -> None:
+    """A cache of staff that asks with the etag gets the order without the name."""
+    order = await shop.create(("products/spade", 1))
+    await shop.cancel(order.name)
+    before = await shop.get(order.name, subject="users/boss", scopes=STAFF_SCOPES)
+    await delete_ada(shop)
+    after = await shop.get(order.name, subject="users/boss", scopes=STAFF_SCOPES)
+    assert (before.customer, after.customer) == ("users/ada", "")
+    assert after.etag != before.etag
+
+
 async def test_deleted_staff_leave_the_history_without_a_name(shop: Shop) -> None:
     """The changes that they made to the orders of customers stay, and changes by customers keep their name."""
     order = await shop.create(("products/spade", 1))

@@ -1,5 +1,6 @@
 """The unary methods of SupportService over a real channel, with a real PostgreSQL."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -102,6 +103,18 @@ async def test_open_conversations_are_limited(ada: User, bob: User) -> None:
     await ada.create()
     with pytest.raises(ResourceExhausted):
         await ada.reopen(names[0])
+
+
+async def test_conversations_that_are_reopened_at_once_are_limited(ada: User) -> None:
+    """They count each other."""
+    names = [(await ada.create()).name for _ in range(OPEN_CONVERSATIONS_MAX)]
+    for name in names[:10]:
+        await ada.close(name)
+    for _ in range(9):
+        await ada.create()
+    results = await asyncio.gather(*(ada.reopen(name) for name in names[:10]), return_exceptions=True)
+    assert sum(isinstance(each, ResourceExhausted) for each in results) == 9
+    assert sum(isinstance(each, Conversation) for each in results) == 1
 
 
 async def test_a_closed_conversation_takes_no_messages(ada: User, eve: User) -> None:

@@ -380,7 +380,7 @@ class QueryMetricsRequest(Message[_QueryMetricsRequestFields]):
             ```
         top:
             The number of groups to return, up to 100. If 0 or absent, it is 10. A response can have at
-            most 20,000 points (intervals times groups).
+            most 20,000 points (intervals times series); otherwise the call fails with INVALID_ARGUMENT.
 
             ```proto
             int32 top = 9;

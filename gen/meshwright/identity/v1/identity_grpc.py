@@ -109,8 +109,9 @@ class IdentityServiceBase(Service):
         """Sends a mail with a link to set a new password.
 
         The response is the same if the address has no account. After a few requests for one account,
-        no more mails are sent for some time. After too many requests from one client address, the call
-        fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
+        no more mails are sent for some time; an address that is not confirmed gets at most one such
+        mail a day. After too many requests from one client address, the call fails with
+        RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
         """
 
     @abstractmethod
@@ -126,7 +127,7 @@ class IdentityServiceBase(Service):
     @abstractmethod
     async def change_password(self, request: ChangePasswordRequest, call: Call) -> ChangePasswordResponse:
         """Changes the caller's own password. All other sessions end before the call returns, and links
-        from earlier mails become invalid.
+        from earlier mails become invalid, except the one that confirms the current address.
 
         Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if `old_password` is wrong. This counts
         as a failed sign-in, see IssueToken.
@@ -139,7 +140,8 @@ class IdentityServiceBase(Service):
         when ConfirmEmail is called with the token from the link.
 
         The response is the same if the new address already has an account. In that case the owner of
-        that account is informed instead.
+        that account is informed instead. An address that nobody has confirmed gets at most one link a
+        day, whoever requests it.
 
         Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if the password is wrong, which counts as
         a failed sign-in, and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) after a few changes
@@ -312,8 +314,9 @@ class IdentityServiceClient:
         """Sends a mail with a link to set a new password.
 
         The response is the same if the address has no account. After a few requests for one account,
-        no more mails are sent for some time. After too many requests from one client address, the call
-        fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
+        no more mails are sent for some time; an address that is not confirmed gets at most one such
+        mail a day. After too many requests from one client address, the call fails with
+        RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
         """
         return await self._channel.call(_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET, request, timeout_s=timeout_s)
 
@@ -329,7 +332,7 @@ class IdentityServiceClient:
 
     async def change_password(self, request: ChangePasswordRequest, *, timeout_s: float | None = None) -> ChangePasswordResponse:
         """Changes the caller's own password. All other sessions end before the call returns, and links
-        from earlier mails become invalid.
+        from earlier mails become invalid, except the one that confirms the current address.
 
         Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if `old_password` is wrong. This counts
         as a failed sign-in, see IssueToken.
@@ -342,7 +345,8 @@ class IdentityServiceClient:
         when ConfirmEmail is called with the token from the link.
 
         The response is the same if the new address already has an account. In that case the owner of
-        that account is informed instead.
+        that account is informed instead. An address that nobody has confirmed gets at most one link a
+        day, whoever requests it.
 
         Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if the password is wrong, which counts as
         a failed sign-in, and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) after a few changes

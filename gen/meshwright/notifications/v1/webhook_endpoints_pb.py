@@ -72,7 +72,8 @@ class WebhookEndpoint(Message[_WebhookEndpointFields]):
             ```
         all_orders:
             True to send messages about the orders of all customers, which requires the scope
-            `orders.manage`. If false, only messages about the owner's orders are sent.
+            `orders.manage`. If false, only messages about the owner's orders are sent. After an account is
+            deleted, no messages are sent about its orders; ListOrders returns their states.
 
             ```proto
             bool all_orders = 6;

@@ -756,7 +756,7 @@ class QueryMetricsRequest(betterproto2.Message):
     top: "int" = betterproto2.field(9, betterproto2.TYPE_INT32)
     """
     The number of groups to return, up to 100. If 0 or absent, it is 10. A response can have at
-    most 20,000 points (intervals times groups).
+    most 20,000 points (intervals times series); otherwise the call fails with INVALID_ARGUMENT.
     """
 
     currency_code: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)

@@ -1144,7 +1144,8 @@ class WebhookEndpoint(betterproto2.Message):
     all_orders: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
     """
     True to send messages about the orders of all customers, which requires the scope
-    `orders.manage`. If false, only messages about the owner's orders are sent.
+    `orders.manage`. If false, only messages about the owner's orders are sent. After an account is
+    deleted, no messages are sent about its orders; ListOrders returns their states.
     """
 
     disabled: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)

@@ -10,6 +10,7 @@ import weakref
 from functools import partial
 from typing import Any, ClassVar, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.http.access_record import AccessRecord
@@ -32,6 +33,9 @@ UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 
 BODY_BYTES_AHEAD: Final = 16 * 1024
 """The maximum of a body that is read before the application asks for it."""
+
+PIPELINED_MAX: Final = 64
+"""The most requests of a connection that wait for the replies to earlier ones."""
 
 LINGER_S: Final = 2.0
 """The time that an idle connection stays open after the server has stopped."""
@@ -76,6 +80,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()  # uvicorn forgets the timer, which keeps this object, after a reset
         self._connection.handle_loss()
         self._rejection = self._pending_rejection = None  # a frame of its traceback refers to this protocol
+        self.pipeline.clear()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -103,7 +108,9 @@ class Http1Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._head.start_read(len(data))
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        while data:
+            data = self._parse(data)
         if self.transport.is_closing():
             return
         if self._is_arriving and self._connection.slot is not None:
@@ -114,12 +121,43 @@ class Http1Protocol(HttpToolsProtocol):
         elif self._head.in_head and self._head_timer is None:
             self._start_head_timer()
 
+    def _parse(self, data: bytes) -> bytes:
+        """Parses what has arrived. Returns what is to be parsed next."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self._ignores_upgrade():
+                return self._head_without_upgrade() + data[upgrade.args[0] :]
+        return b""
+
+    def _ignores_upgrade(self) -> bool:
+        """Returns whether the parser takes what follows for another protocol, but it belongs to a request of HTTP/1.1
+        (RFC 9110, section 7.8). A CONNECT has no content.
+        """
+        return self.parser.should_upgrade() and not self._should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _head_without_upgrade(self) -> bytes:
+        """Returns the head to parse again, for which this makes a new parser: the parser can't be told to ignore the
+        field, and would take the body for the next request.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines))
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head.start_message()
         self._is_arriving = self.cycle is None or self.cycle.response_complete
 
     def on_message_complete(self) -> None:
+        if self._ignores_upgrade():
+            return
         super().on_message_complete()
         self._head.end_message()
         self._is_arriving = False
@@ -143,6 +181,8 @@ class Http1Protocol(HttpToolsProtocol):
             raise self._rejection
 
     def on_headers_complete(self) -> None:
+        if self._ignores_upgrade():
+            return
         self._head.end_head()
         self._stop_head_timer()
         try:
@@ -152,6 +192,10 @@ class Http1Protocol(HttpToolsProtocol):
             raise
         if why := head_error(self.parser.get_http_version(), self.url, self.headers):
             self._rejection = HttpError(400, why, "MALFORMED_REQUEST")
+            raise self._rejection
+        if len(self.pipeline) >= PIPELINED_MAX:
+            text = f"More than {PIPELINED_MAX} requests wait for the replies to earlier ones on this connection."
+            self._rejection = HttpError(503, text, "OVERLOADED", retry_after_s=1)
             raise self._rejection
         if self.parser.should_upgrade() and self._should_upgrade():
             self._connection.handshake = handshake_scope(self.url, self.headers)
@@ -189,6 +233,12 @@ class Http1Protocol(HttpToolsProtocol):
         """Hands over to the WebSocket protocol, with a handshake that its library accepts; the application checks the
         client's.
         """
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Replies keep the order of the requests: RFC 9112, section 9.3.2.
+            text = "A WebSocket handshake must wait for the replies to earlier requests on its connection."
+            self._pending_rejection = self._pending_rejection or HttpError(400, text, "MALFORMED_REQUEST")
+            self.flow.pause_reading()
+            return
         self._connection.mark_busy()
         self.url = b"/"
         self.scope["headers"] = acceptable_handshake(self.headers)
@@ -247,7 +297,7 @@ class Http1Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            if self._head.in_head or self.pipeline:
+            if self.pipeline or self.cycle.scope is not self.scope:  # it is about a later request
                 self._pending_rejection = self._pending_rejection or error
                 self.flow.pause_reading()
                 return

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edge.contract.contract import Contract, read
+from edge.http.http1_protocol import PIPELINED_MAX
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.protocols.rest.contract import FEEDS, STREAMING
@@ -140,7 +141,17 @@ async def test_pipelined_requests_are_answered_in_order(client: Client, backend:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("wrong", [b"nonsense\r\n\r\n", GET + b"bad header\r\n\r\n", GET + b"x: " + b"a" * 3000, GET])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"nonsense\r\n\r\n",
+        GET + b"bad header\r\n\r\n",
+        GET + b"x: " + b"a" * 3000,
+        GET,
+        GET + b"host: y\r\n\r\n",
+        b"GET v1/echo HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+)
 async def test_garbage_after_a_request_is_rejected_after_its_reply(
     strict: Client, backend: Backend, wrong: bytes
 ) -> None:
@@ -183,6 +194,59 @@ async def test_unusual_but_valid_requests(client: Client, backend: Backend) -> N
         writer.write(absolute + chunks + last)
         answers = await reader.read()
     assert re.findall(rb'\{"i32":(\d)\}', answers) == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("upgrade", [b"h2c", b"other/1", b"websocket"])
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 9\r\n\r\n%b", b"transfer-encoding: chunked\r\n\r\n9\r\n%b\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("split", [0, -1, -20, 60])
+async def test_an_upgrade_that_is_ignored_keeps_the_body(
+    client: Client, backend: Backend, upgrade: bytes, framing: bytes, split: int
+) -> None:
+    """The request is one of HTTP/1.1 with its body, however it arrives, and so are those behind it. Java's HttpClient
+    asks for h2c with every request.
+    """
+    fields = b"host: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: %b\r\nhttp2-settings: AAMAAABk\r\n" % upgrade
+    first = b"POST /v1/echo HTTP/1.1\r\n" + fields + framing % b'{"i32":1}'
+    second = b"POST /v1/echo HTTP/1.1\r\n" + fields + framing % b'{"i32":2}'
+    last = b"GET /v1/echo?i32=3 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    sent = first + second + last
+    at = len(first) + split
+    async with connection(client) as (reader, writer):
+        writer.write(sent[:at])
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(sent[at:])
+        answers = await reader.read()
+    assert re.findall(rb'\{"i32":(\d)\}', answers) == [b"1", b"2", b"3"]
+    assert len(backend.calls) == 3
+
+
+async def test_a_body_behind_an_upgrade_is_no_request(client: Client, backend: Backend) -> None:
+    """Otherwise a client could have a proxy in front forward a request that the proxy has not seen."""
+    body = b"DELETE /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n\r\n"
+    head = CLOSING_POST.replace(b"close", b"close, upgrade") + b"upgrade: other\r\ncontent-length: %d\r\n\r\n"
+    async with connection(client) as (reader, writer):
+        writer.write(head % len(body))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(body)
+        answers = await reader.read()
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answers) == [b"400"]
+    assert b"MALFORMED_JSON" in answers
+    assert backend.calls == []
+
+
+async def test_pipelined_requests_are_limited(client: Client, backend: Backend) -> None:
+    """Those within the limit are answered, one more is an error and the end of the connection."""
+    request = b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with connection(client) as (reader, writer):
+        writer.write(request * (2 + PIPELINED_MAX))
+        answers = await reader.read()
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)
+    assert statuses == [b"200"] * (1 + PIPELINED_MAX) + [b"503"]
+    assert b"OVERLOADED" in answers
 
 
 async def test_many_pipelined_requests_are_not_read_ahead(client: Client, backend: Backend) -> None:

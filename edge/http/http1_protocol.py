@@ -34,8 +34,13 @@ UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 BODY_BYTES_AHEAD: Final = 16 * 1024
 """The maximum of a body that is read before the application asks for it."""
 
-PIPELINED_MAX: Final = 64
-"""The most requests of a connection that wait for the replies to earlier ones."""
+PIECE_BYTES: Final = 2 * 1024
+"""How much is parsed at once where requests begin, so that few of them wait for the replies to earlier ones."""
+
+LATER_BYTES: Final = 16 * 1024
+"""How much is read behind requests that wait. Reading goes on until then, because only a read shows that a client has
+disconnected.
+"""
 
 LINGER_S: Final = 2.0
 """The time that an idle connection stays open after the server has stopped."""
@@ -58,6 +63,8 @@ class Http1Protocol(HttpToolsProtocol):
         self._is_draining = False
         self._is_arriving = False  # a request whose slot is not marked yet, because most are complete in one read
         self._head_timer: asyncio.TimerHandle | None = None
+        self._later = b""  # what has arrived and is not parsed, because requests wait
+        self._running: Any = None  # the cycle of the request that is being answered, or was the last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -76,11 +83,13 @@ class Http1Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         self._stall.stop()
+        if self.pipeline:
+            self.pipeline.clear()
+            self.cycle = self._running  # uvicorn ends the one that was parsed last
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn forgets the timer, which keeps this object, after a reset
         self._connection.handle_loss()
         self._rejection = self._pending_rejection = None  # a frame of its traceback refers to this protocol
-        self.pipeline.clear()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -107,10 +116,27 @@ class Http1Protocol(HttpToolsProtocol):
         self.loop.call_later(LINGER_S, super().shutdown)
 
     def data_received(self, data: bytes) -> None:
-        self._head.start_read(len(data))
         self._unset_keepalive_if_required()
-        while data:
-            data = self._parse(data)
+        self._later += data
+        while self._later and self._is_next():
+            self._receive(self._next_piece())
+        if self.pipeline:
+            self._pace_reading()
+
+    def _is_next(self) -> bool:
+        """Returns whether what comes next may be parsed."""
+        return not (self.pipeline or self.parser is None or self._pending_rejection or self.transport.is_closing())
+
+    def _next_piece(self) -> bytes:
+        """Removes what is to be parsed at once."""
+        size = PIECE_BYTES if self._head.in_head or self._head.is_between else BODY_BYTES_AHEAD
+        piece, self._later = self._later[:size], self._later[size:]
+        return piece
+
+    def _receive(self, piece: bytes) -> None:
+        self._head.start_read(len(piece))
+        while piece:
+            piece = self._parse(piece)
         if self.transport.is_closing():
             return
         if self._is_arriving and self._connection.slot is not None:
@@ -193,10 +219,6 @@ class Http1Protocol(HttpToolsProtocol):
         if why := head_error(self.parser.get_http_version(), self.url, self.headers):
             self._rejection = HttpError(400, why, "MALFORMED_REQUEST")
             raise self._rejection
-        if len(self.pipeline) >= PIPELINED_MAX:
-            text = f"More than {PIPELINED_MAX} requests wait for the replies to earlier ones on this connection."
-            self._rejection = HttpError(503, text, "OVERLOADED", retry_after_s=1)
-            raise self._rejection
         if self.parser.should_upgrade() and self._should_upgrade():
             self._connection.handshake = handshake_scope(self.url, self.headers)
         super().on_headers_complete()
@@ -207,13 +229,17 @@ class Http1Protocol(HttpToolsProtocol):
         if self._is_draining:
             self._make_last(self.cycle)
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._mark_slot()
-        if self.pipeline:
-            self.flow.pause_reading()  # otherwise each reply would admit as many requests as fit into one read
         if self._pending_rejection is not None:
             self._reject(self._pending_rejection)
+        elif self._later or self.pipeline:
+            self.data_received(b"")
 
     def on_chunk_header(self) -> None:
         """Records that the length of a chunk has been parsed."""
@@ -252,6 +278,13 @@ class Http1Protocol(HttpToolsProtocol):
         """Returns whether a request asks for a WebSocket; called by uvicorn too."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         return self._should_upgrade_to_ws() and asks_for_websocket(method, version, self.headers)
+
+    def _pace_reading(self) -> None:
+        """Reads on behind requests that wait, up to LATER_BYTES."""
+        if len(self._later) < LATER_BYTES and self._pending_rejection is None:
+            self.flow.resume_reading()
+        else:
+            self.flow.pause_reading()
 
     def _mark_slot(self) -> None:
         """Marks the connection's slot as idle, receiving or busy."""

@@ -1,5 +1,6 @@
 """Calls and connections are freed when they end. What only the garbage collector frees stays for thousands of calls."""
 
+import asyncio
 import socket
 import struct
 from typing import Any
@@ -9,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from edge.http.http1_protocol import Http1Protocol
 from edge.http.request import Request
-from tests.edge.backend import Backend
+from tests.edge.backend import Backend, Context, Received
 from tests.edge.http.test_http1_protocol import answer_to, connection
 from tests.edge.served import Client
 from tests.garbage import alive, settled
@@ -73,3 +74,27 @@ async def test_a_reset_connection_is_freed(client: Client) -> None:
             reset: socket.socket = writer.get_extra_info("socket")
             reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert await settled(before, Http1Protocol) <= before
+
+
+async def test_pipelined_requests_of_a_lost_connection_are_freed(
+    client: Client, backend: Backend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Those that were not begun are never served. The one that was running is no error of the edge."""
+    backend.answer = unanswered
+    before = alive(Http1Protocol, RequestResponseCycle)
+    for number in range(1, 6):
+        async with connection(client) as (_, writer):
+            writer.write(b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: a\r\n\r\n" * 10)
+            async with asyncio.timeout(10):
+                while len(backend.calls) < number:
+                    await asyncio.sleep(0.01)
+            writer.transport.abort()
+    assert await settled(before, Http1Protocol, RequestResponseCycle) <= before
+    assert len(backend.calls) == 5
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+async def unanswered(_: Received, __: Context) -> bytes:
+    """Never answers a call."""
+    await asyncio.Event().wait()
+    raise AssertionError("the event is never set")

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from edge.contract.contract import Contract, read
-from edge.http.http1_protocol import PIPELINED_MAX
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.protocols.rest.contract import FEEDS, STREAMING
 from tests.edge.served import Client, edge_of
+from tests.garbage import alive
 
 GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
 CHUNKED = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -238,15 +239,49 @@ async def test_a_body_behind_an_upgrade_is_no_request(client: Client, backend: B
     assert backend.calls == []
 
 
-async def test_pipelined_requests_are_limited(client: Client, backend: Backend) -> None:
-    """Those within the limit are answered, one more is an error and the end of the connection."""
-    request = b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n"
+@pytest.mark.parametrize("pause_s", [0, 0.05])
+async def test_a_handshake_does_not_overtake_a_request(client: Client, backend: Backend, pause_s: float) -> None:
+    """It is rejected after the reply: a WebSocket must not contain the reply to an earlier request."""
+    go = asyncio.Event()
+
+    async def answer(received: Received, _: Context) -> bytes:
+        await go.wait()
+        return received.request
+
+    backend.answer = answer
+    handshake = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: "
     async with connection(client) as (reader, writer):
-        writer.write(request * (2 + PIPELINED_MAX))
+        writer.write(b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.sleep(pause_s)
+        writer.write(GET + handshake + b"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        await asyncio.sleep(0.05)
+        go.set()
         answers = await reader.read()
-    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)
-    assert statuses == [b"200"] * (1 + PIPELINED_MAX) + [b"503"]
-    assert b"OVERLOADED" in answers
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answers) == [b"200", b"400"]
+    assert answers.index(b'{"i32":1}') < answers.index(b"MALFORMED_REQUEST")
+
+
+async def test_few_of_many_pipelined_requests_wait(client: Client, backend: Backend) -> None:
+    """All are answered, but a client does not make the edge hold thousands of requests by one read."""
+    go = asyncio.Event()
+
+    async def answer(received: Received, _: Context) -> bytes:
+        await go.wait()
+        return received.request
+
+    backend.answer = answer
+    request = b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n"
+    before = alive(RequestResponseCycle)
+    async with connection(client) as (reader, writer):
+        writer.write(request * 2000)
+        async with asyncio.timeout(10):
+            while not backend.calls:
+                await asyncio.sleep(0.01)
+        assert 10 < alive(RequestResponseCycle) - before < 200
+        go.set()
+        for _ in range(2000):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            await reader.readexactly(len(b'{"i32":1}'))
 
 
 async def test_many_pipelined_requests_are_not_read_ahead(client: Client, backend: Backend) -> None:

@@ -140,8 +140,7 @@ class CatalogHandlers(CatalogServiceBase):
 
         def updated(product: Product) -> Product:
             wanted = apply_update(regular_message(product), patch, request.update_mask, updatable=UPDATABLE)
-            details = product.keep_regular_price(details_of(wanted))
-            return product.update(details, patch.etag, datetime.now(UTC))
+            return product.update(details_of(wanted), patch.etag, datetime.now(UTC))
 
         return await self._change(uid_of(patch.name, "product.name"), updated)
 

@@ -112,19 +112,18 @@ class Product:
         """Returns the product with this scheduled price in force, None for the regular one. It is no new version."""
         return replace(self, scheduled_price=scheduled_price, next_price_change=next_price_change)
 
-    def keep_regular_price(self, details: Details) -> Details:
-        """Returns details with the regular price if theirs is the price in force, as a caller has read it."""
-        return replace(details, price=self.details.price) if details.price == self.price else details
-
     def update(self, details: Details, etag: str, now: datetime) -> Self:
-        """Returns the product with these details; itself if they are the same. Raises FailedPrecondition if it is
-        deleted, Aborted if `etag` is given and stale.
+        """Returns the product with these details; itself if they are the same. The price in force, as a caller has read
+        it, leaves the regular one as it is. Raises FailedPrecondition if it is deleted, Aborted if `etag` is given and
+        stale.
         """
         if self.delete_time is not None:
             raise FailedPrecondition(
                 "The product is deleted. Undelete it before you change it.", reason="PRODUCT_DELETED"
             )
         self._check_etag(etag)
+        if details.price == self.price:
+            details = replace(details, price=self.details.price)
         if details == self.details:
             return self
         return replace(self, details=details, update_time=now, version=self.version + 1)

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from googleapis.google.api.httpbody_pb import HttpBody
 from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
-from meshwright.catalog.v1.catalog_pb import Product
+from meshwright.catalog.v1.catalog_pb import ImportProductsRequest, Product
 from meshwright.catalog.v1.prices_grpc import PricesServiceClient
 from meshwright.catalog.v1.prices_pb import (
     CreatePriceRequest,
@@ -53,6 +54,16 @@ class Shop:
         request = UpdatePriceRequest(price=Price(name=price.name, **fields), update_mask=FieldMask(paths=list(paths)))
         with self.store.as_staff():
             return await self.prices.update_price(request)
+
+    async def import_products(self, *products: Product) -> None:
+        """Imports a line for each of these products."""
+
+        async def pieces() -> AsyncIterator[ImportProductsRequest]:
+            for product in products:
+                yield ImportProductsRequest(lines=HttpBody(data=f"{product.to_json()}\n".encode()))
+
+        with self.store.as_staff():
+            assert (await self.store.catalog.import_products(pieces())).rejected_count == 0
 
     async def events_of(self, product: Product) -> list[int]:
         """Returns the units of the prices in the events of a product."""
@@ -162,6 +173,23 @@ async def test_a_product_is_updated_while_a_price_is_in_force(shop: Shop) -> Non
     updated = await shop.store.update(read)
     assert (updated.title, updated.price, updated.regular_price) == ("Axe", money(1500), money(2000))
     updated = await shop.store.update(Product(name=product.name, price=money(1800)), "price")
+    assert (updated.price, updated.regular_price) == (money(1500), money(1800))
+
+
+async def test_an_import_of_what_was_read_keeps_the_regular_price(shop: Shop) -> None:
+    """A line with the price in force leaves the regular one as it is; another one is the new regular price."""
+    product = await shop.store.create(wanted("Saw", 2000))
+    await shop.schedule(product, 1500)
+    read = await shop.store.get(product.name)
+    await shop.import_products(read)
+    assert await shop.store.get(product.name) == read
+    read.title = "Axe"
+    await shop.import_products(read)
+    updated = await shop.store.get(product.name)
+    assert (updated.title, updated.price, updated.regular_price) == ("Axe", money(1500), money(2000))
+    read.price = money(1800)
+    await shop.import_products(read)
+    updated = await shop.store.get(product.name)
     assert (updated.price, updated.regular_price) == (money(1500), money(1800))
 
 

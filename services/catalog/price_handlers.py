@@ -49,7 +49,8 @@ class PricesHandlers(PricesServiceBase):
         async def create() -> PriceMessage:
             product = existing(await storage.find(tx, uid, lock=True))
             now = datetime.now(UTC)
-            price = Price.create(uuid4(), uid, _terms(request.price or PriceMessage(), now), now)
+            wanted = request.price or PriceMessage()
+            price = Price.create(uuid4(), uid, _terms(wanted, _end(wanted), now), now)
             (await price_storage.read_schedules(tx, [uid], now))[uid].check_room()
             await price_storage.insert(tx, price)
             await reprice(tx, [product], now)
@@ -87,7 +88,8 @@ class PricesHandlers(PricesServiceBase):
             product, price = await _locked(tx, patch.name, "price.name")
             now = datetime.now(UTC)
             wanted = apply_update(_message(price), patch, request.update_mask, updatable=UPDATABLE)
-            changed = price.update(_terms(wanted, now), patch.etag, now)
+            end = price.end_of(_end(wanted), now)
+            changed = price.update(_terms(wanted, end, now), patch.etag, now)
             if changed is not price:
                 await price_storage.update(tx, changed)
                 await reprice(tx, [product], now)
@@ -113,11 +115,14 @@ async def _locked(tx: Connection, name: str, field: str = "name") -> tuple[Produ
     return product, existing_price(await price_storage.find(tx, product_uid, uid))
 
 
-def _terms(message: PriceMessage, now: datetime) -> Terms:
+def _terms(message: PriceMessage, end: datetime | None, now: datetime) -> Terms:
     amount = None if message.amount is None else money_of(message.amount)
     start = now if message.valid_from is None else time_of(message.valid_from, "price.valid_from")
-    end = None if message.valid_until is None else time_of(message.valid_until, "price.valid_until")
     return Terms.checked(amount, start, end)
+
+
+def _end(message: PriceMessage) -> datetime | None:
+    return None if message.valid_until is None else time_of(message.valid_until, "price.valid_until")
 
 
 def _message(price: Price) -> PriceMessage:

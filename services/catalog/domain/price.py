@@ -76,6 +76,12 @@ class Price:
         """Returns the identifier of this version."""
         return str(self.version)
 
+    def end_of(self, wanted: datetime | None, now: datetime) -> datetime | None:
+        """Returns the end that an update to a wanted one results in: now for a time in the past while the price is in
+        force.
+        """
+        return now if wanted is not None and wanted < now and self.terms.contains(now) else wanted
+
     def update(self, terms: Terms, etag: str, now: datetime) -> Self:
         """Returns the price with these terms; itself if they are the same. What was in force stays as it was: an end
         in the past is now. Raises FailedPrecondition or InvalidArgument if more would change, Aborted if `etag` is
@@ -91,8 +97,7 @@ class Price:
                 raise FailedPrecondition(
                     "The price is in force: only valid_until can be changed.", reason="PRICE_IN_FORCE"
                 )
-            if terms.ended(now):
-                terms = replace(terms, end=now)
+            terms = replace(terms, end=self.end_of(terms.end, now))
         else:
             _check_start(terms.start, now)
         return replace(self, terms=terms, update_time=now, version=self.version + 1)

@@ -82,6 +82,17 @@ def test_a_price_in_force_can_only_end() -> None:
     assert caught.value.reason == "PRICE_ENDED"
 
 
+@pytest.mark.parametrize(
+    ("now", "wanted", "expected"), [(5, 4, 5), (5, -1, 5), (5, 6, 6), (5, None, None), (-1, -2, -2), (10, 1, 1)]
+)
+def test_an_end_in_the_past_is_now_while_the_price_is_in_force(
+    now: int, wanted: int | None, expected: int | None
+) -> None:
+    """A time to come stays as it is, and so does any time before the price's start or after its end."""
+    end_of = price(0, 10, at(-5)).end_of(None if wanted is None else at(wanted), at(now))
+    assert end_of == (None if expected is None else at(expected))
+
+
 def test_a_planned_price_can_change_and_be_deleted() -> None:
     """Unless the etag is stale."""
     planned = price(5, 10)

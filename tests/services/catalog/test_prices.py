@@ -152,6 +152,31 @@ async def test_a_price_in_force_ends_when_staff_ends_it(shop: Shop) -> None:
     assert await shop.events_of(product) == [20, 15, 20]
 
 
+@pytest.mark.parametrize("seconds", [-0.05, -3600])
+async def test_an_end_in_the_past_ends_a_price_in_force_now(shop: Shop, seconds: float) -> None:
+    """A price ends at the time of the update, also if the time that staff sets is before its start."""
+    product = await shop.store.create(wanted("Saw", 2000))
+    price = await shop.schedule(product, 1500)
+    await asyncio.sleep(0.1)
+    begun = datetime.now(UTC)
+    ended = await shop.update(price, "valid_until", valid_until=soon(seconds))
+    assert ended.valid_from == price.valid_from
+    assert ended.valid_until is not None
+    assert begun <= ended.valid_until.to_datetime() <= datetime.now(UTC)
+    assert await shop.store.get(product.name) == product
+
+
+async def test_a_planned_price_does_not_end_before_it_begins(shop: Shop) -> None:
+    """An end before the start is rejected, in a new price and in an update."""
+    product = await shop.store.create()
+    price = await shop.schedule(product, 1, valid_from=soon(100), valid_until=soon(200))
+    with pytest.raises(InvalidArgument) as caught:
+        await shop.update(price, "valid_until", valid_until=soon(-1))
+    assert [each.field for each in caught.value.violations] == ["price.valid_until"]
+    with pytest.raises(InvalidArgument):
+        await shop.schedule(product, 1, valid_until=soon(-1))
+
+
 async def test_a_planned_price_is_deleted(shop: Shop) -> None:
     """A price that has not begun is deleted, and never comes into force."""
     product = await shop.store.create()

@@ -29,7 +29,7 @@ def encode(query: str, key: Sequence[Key]) -> str:
         part.isoformat() if isinstance(part, datetime) else str(part) if isinstance(part, UUID) else part
         for part in key
     ]
-    return base64.urlsafe_b64encode(json.dumps([query, *parts]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps([query, *parts], ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def decode(query: str, token: str, key_types: Sequence[type[Key]]) -> tuple[Key, ...]:

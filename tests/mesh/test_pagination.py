@@ -37,6 +37,13 @@ def test_a_token_leads_to_the_row_after_the_last_one_given() -> None:
     assert _read(_token()).after == KEY
 
 
+def test_a_token_of_an_earlier_version_is_read() -> None:
+    """Its characters beyond ASCII are escaped."""
+    token = _forged("2026-01-02T03:04:05.000678+00:00", str(KEY[1]), "näme 🪚", -5)
+    assert b"n\\u00e4me \\ud83e\\ude9a" in base64.urlsafe_b64decode(token + "==")
+    assert _read(token).after == (*KEY[:2], "näme 🪚", -5)
+
+
 def test_the_last_page_has_no_token() -> None:
     """No token is given when no row is left, nor for an empty list."""
     assert _read().split(["a", "b"], lambda row: KEY) == (["a", "b"], "")

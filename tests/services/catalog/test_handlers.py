@@ -312,6 +312,15 @@ async def test_lists_are_filtered_ordered_and_paged(store: Store) -> None:
     assert [product.title for product in listed] == ["Thing 900", "Thing 700", "Thing 500", "Thing 300"]
 
 
+async def test_a_list_by_long_titles_is_paged(store: Store) -> None:
+    """The page after a title of the most characters, each of four bytes, is found by its token."""
+    titles = [f"{'🪚' * 199}{end}" for end in "🪚🪛"]
+    for title in titles:
+        await store.create(wanted(title))
+    listed = await store.listed(order_by="category, title", page_size=1)
+    assert [product.title for product in listed] == titles
+
+
 async def test_searches_are_paged(store: Store) -> None:
     """Small pages together are the whole result, the best match first."""
     for number in range(4):

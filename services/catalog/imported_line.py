@@ -1,8 +1,11 @@
 """A line of an import: the product that it describes."""
 
+import json
 from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID, uuid4, uuid5
 
+from googleapis.google.type.money_pb import Money as MoneyMessage
 from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 
 from mesh.errors import FieldViolation, InvalidArgument, MeshError, invalid_fields
@@ -14,6 +17,10 @@ from services.catalog.product_message import details_of
 
 # The namespace of the identifiers that follow from a request_id (RFC 9562, section 6.5).
 _NAMESPACE = UUID("6f0d3a3e-6c0a-4b8e-9a57-3c1d7b0f5f21")
+
+_JSON_NAMES: Final = {
+    field.name: field.json_name for message in (ProductMessage, MoneyMessage) for field in message.desc().fields
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,23 @@ def _parsed(content: bytes | None) -> ProductMessage:
     if content is None:
         raise InvalidArgument(f"The line is longer than {LINE_BYTES_MAX} bytes.", reason="MESSAGE_TOO_LARGE")
     try:
-        return ProductMessage.from_json(content.decode())
+        text = content.decode()
+        _CHECKED.decode(text)
+        return ProductMessage.from_json(text)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise InvalidArgument(f"The line is not a product in JSON: {error}", reason="MALFORMED_JSON") from error
+
+
+def _check_names(pairs: list[tuple[str, Any]]) -> None:
+    """Raises ValueError if an object gives a field more than once, by its name in the contract or by that in JSON.
+    ProtoJSON forbids it, but from_json() takes the last value.
+    """
+    seen = set[str]()
+    for name, _ in pairs:
+        json_name = _JSON_NAMES.get(name, name)
+        if json_name in seen:
+            raise ValueError(f'"{name}" is given more than once')
+        seen.add(json_name)
+
+
+_CHECKED: Final = json.JSONDecoder(object_pairs_hook=_check_names)

@@ -88,6 +88,30 @@ async def test_good_lines_are_kept_and_bad_ones_reported(store: Store) -> None:
     assert {product.title for product in await store.events()} == {"Saw", "Rake"}
 
 
+@pytest.mark.parametrize(
+    ("twice", "named"),
+    [
+        ('{"title": "Rake", "title": "Saw", ', "title"),
+        ('{"title": null, "title": "Saw", ', "title"),
+        ('{"additional_categories": [], "additionalCategories": [], "title": "Saw", ', "additionalCategories"),
+        ('{"price": {"units": "1", "currencyCode": "EUR", "units": "2"}, "title": "Saw", ', "units"),
+        ('{"price": {"currency_code": "USD", "currencyCode": "EUR"}, "title": "Saw", ', "currencyCode"),
+        ('{"\\u0074itle": "Rake", "title": "Saw", ', "title"),
+    ],
+)
+async def test_a_value_given_twice_is_refused(store: Store, twice: str, named: str) -> None:
+    """A line with a field that occurs twice, in whichever spelling, is rejected with its name as repeated."""
+    rest = '"category": "garden-tools"'
+    if '"price"' not in twice:
+        rest += ', "price": {"currencyCode": "EUR", "units": "24"}'
+    response = await imported(store, f"{twice}{rest}}}", line("Rake"))
+    assert counts(response) == (1, 0, 0, 1)
+    assert response.rejected_lines[0].reason == "MALFORMED_JSON"
+    assert response.rejected_lines[0].description == (
+        f'The line is not a product in JSON: "{named}" is given more than once'
+    )
+
+
 async def test_rejected_lines_keep_their_order(store: Store) -> None:
     """A line that the catalog rejects is reported between those that can't be read."""
     deleted = await store.delete((await store.create()).name)

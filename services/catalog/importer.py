@@ -1,7 +1,7 @@
 """The import of products from a file of JSON lines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Set
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,8 +14,8 @@ from mesh.errors import InvalidArgument, MeshError
 from mesh.events import publish_all
 from mesh.validation import Validator
 from services.catalog import storage
-from services.catalog.categories import check_additional, find_unknown, hold_categories
-from services.catalog.domain.product import Product
+from services.catalog.categories import AvailableCategories, find_available, hold_categories
+from services.catalog.domain.product import Details, Product
 from services.catalog.imported_line import ImportedLine, InvalidLine, LineReader
 from services.catalog.line_splitter import Line, LineSplitter
 from services.catalog.pricing import priced_now
@@ -76,36 +76,27 @@ class Importer:
         """Writes the products of a group of lines, with their events, in one transaction."""
         uids = {line.uid for line in lines if isinstance(line, ImportedLine)}
         if not uids:
-            _merge(lines, {}, outcome)
+            _merge(lines, {}, AvailableCategories(), outcome)
             return
         async with self._database.transaction() as tx:
             stored = {each.uid: each for each in await priced_now(tx, await storage.lock_all(tx, uids))}
-            lines = await _with_known_categories(tx, lines)
-            await _store(tx, stored, _merge(lines, stored, outcome))
+            categories = await find_available(tx, _possible(lines, stored))
+            await _store(tx, stored, _merge(lines, stored, categories, outcome), categories)
         for uid in stored:
             self._cache.drop(uid)
 
 
-async def _with_known_categories(
-    tx: Connection, lines: list[ImportedLine | InvalidLine]
-) -> list[ImportedLine | InvalidLine]:
-    """Returns the lines, as invalid those that name additional categories which do not exist."""
-    unknown = await find_unknown(tx, [line.details for line in lines if isinstance(line, ImportedLine)])
-    return [_checked(line, unknown) for line in lines]
-
-
-def _checked(line: ImportedLine | InvalidLine, unknown: Set[str]) -> ImportedLine | InvalidLine:
-    if isinstance(line, InvalidLine):
-        return line
-    try:
-        check_additional(line.details, unknown)
-    except InvalidArgument as error:
-        return InvalidLine(line.number, error)
-    return line
+def _possible(lines: list[ImportedLine | InvalidLine], stored: dict[UUID, Product]) -> list[Details]:
+    """Returns the details in the lines that are not certain to be rejected."""
+    deleted = {each.uid for each in stored.values() if each.delete_time is not None}
+    return [line.details for line in lines if isinstance(line, ImportedLine) and line.uid not in deleted]
 
 
 def _merge(
-    lines: list[ImportedLine | InvalidLine], stored: dict[UUID, Product], outcome: ImportProductsResponse
+    lines: list[ImportedLine | InvalidLine],
+    stored: dict[UUID, Product],
+    categories: AvailableCategories,
+    outcome: ImportProductsResponse,
 ) -> dict[UUID, Product]:
     """Returns the products after the lines, which are applied in their order, and counts what they do."""
     now, products = datetime.now(UTC), dict(stored)
@@ -115,7 +106,7 @@ def _merge(
             continue
         before = products.get(line.uid)
         try:
-            after = _applied(before, line, now)
+            after = _applied(before, line, categories, now)
         except MeshError as error:
             _reject(outcome, InvalidLine(line.number, error))
             continue
@@ -129,20 +120,26 @@ def _merge(
     return products
 
 
-def _applied(product: Product | None, line: ImportedLine, now: datetime) -> Product:
-    """Returns the product after a line. Raises FailedPrecondition if it is deleted."""
-    if product is None:
-        return Product.create(line.uid, line.details, now)
-    return product.update(line.details, "", now)
+def _applied(product: Product | None, line: ImportedLine, categories: AvailableCategories, now: datetime) -> Product:
+    """Returns the product after a line. Raises FailedPrecondition if it is deleted, or as AvailableCategories.check()
+    does.
+    """
+    details = line.details
+    changed = Product.create(line.uid, details, now) if product is None else product.update(details, "", now)
+    if changed is not product:
+        categories.check(details)
+    return changed
 
 
-async def _store(tx: Connection, stored: dict[UUID, Product], products: dict[UUID, Product]) -> None:
+async def _store(
+    tx: Connection, stored: dict[UUID, Product], products: dict[UUID, Product], categories: AvailableCategories
+) -> None:
     """Writes the products that are not stored like this, in the order of their identifiers, so that concurrent imports
     don't deadlock.
     """
     changed = sorted((each for uid, each in products.items() if each is not stored.get(uid)), key=lambda each: each.uid)
     if changed:
-        await hold_categories(tx, changed, changed[0].update_time)
+        await hold_categories(tx, changed, changed[0].update_time, categories.new)
     await storage.insert_all(tx, [each for each in changed if each.uid not in stored])
     await storage.update_all(tx, [each for each in changed if each.uid in stored])
     await publish_all(

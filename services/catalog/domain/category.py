@@ -1,7 +1,7 @@
 """A category of products, and the tree that the categories form."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Self
@@ -105,9 +105,12 @@ class Tree:
     def check_room(self, count: int) -> None:
         """Raises FailedPrecondition if there is no room for so many new categories."""
         if len(self.parents) + count > CATEGORIES_MAX:
-            raise FailedPrecondition(
-                f"There would be more than {CATEGORIES_MAX} categories.", reason="CATEGORIES_TOO_MANY"
-            )
+            raise too_many()
+
+    def fitting(self, category_ids: Iterable[str]) -> list[str]:
+        """Returns those of these categories that are new, the first of them for which there is room."""
+        new = [each for each in category_ids if each not in self.parents]
+        return new[: max(0, CATEGORIES_MAX - len(self.parents))]
 
     def check_move(self, category_id: str, parent: str | None) -> None:
         """Raises FailedPrecondition if the category would be below itself or the tree too deep, InvalidArgument if the
@@ -174,6 +177,11 @@ def existing(category: Category | None) -> Category:
     if category is None:
         raise not_found()
     return category
+
+
+def too_many() -> FailedPrecondition:
+    """Returns the error of a new category for which there is no room."""
+    return FailedPrecondition(f"There would be more than {CATEGORIES_MAX} categories.", reason="CATEGORIES_TOO_MANY")
 
 
 def not_found() -> NotFound:

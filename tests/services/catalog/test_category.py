@@ -87,6 +87,13 @@ def test_the_number_of_categories_is_limited() -> None:
         full.check_room(2)
 
 
+def test_the_first_new_categories_fit() -> None:
+    """As many as there is room for, beside those that exist; none into a tree that has too many already."""
+    tree = Tree({str(number): None for number in range(CATEGORIES_MAX - 2)})
+    assert tree.fitting(["b", "7", "c", "a"]) == ["b", "c"]
+    assert Tree({str(number): None for number in range(CATEGORIES_MAX + 2)}).fitting(["a", "7"]) == []
+
+
 def test_an_implied_category_is_named_after_its_identifier() -> None:
     """A category that a product creates is at the top, with a title made of its identifier."""
     implied = Category.implied("garden-tools", NOW)

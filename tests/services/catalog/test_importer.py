@@ -13,12 +13,15 @@ from meshwright.catalog.v1.catalog_pb import ImportProductsRequest, ImportProduc
 
 from mesh.database import Database
 from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
+from services.catalog import category_storage
+from services.catalog.domain.category import CATEGORIES_MAX, Category
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.importer import IMPORTS_MAX, LINES_PER_TRANSACTION, REJECTED_LINES_MAX
 from services.catalog.line_splitter import LINE_BYTES_MAX
 from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
+from tests.services.catalog.products import NOW
 from tests.services.catalog.store import Store, money
 
 
@@ -148,6 +151,68 @@ async def test_the_last_line_of_a_product_wins(store: Store) -> None:
     assert counts(await imported(store, line("First", name=name), line("Last", name=name))) == (1, 1, 0, 0)
     assert [product.title for product in await store.events()] == ["Last"]
     assert (await store.get(name)).title == "Last"
+
+
+async def fill_tree(store: Store, room: int) -> None:
+    """Inserts so many categories, "garden-tools" among them, that there is room for `room` more."""
+    created = [Category.implied(f"c{number}", NOW) for number in range(CATEGORIES_MAX - room - 1)]
+    async with store.database.transaction() as tx:
+        await category_storage.insert_all(tx, [Category.implied("garden-tools", NOW), *created])
+
+
+async def test_lines_whose_category_does_not_fit_are_refused(store: Store) -> None:
+    """In a tree that is almost full, the first new category is created, for all of its lines; lines with others are
+    rejected, and the rest is imported.
+    """
+    await fill_tree(store, room=1)
+    lines = [line(), line("Hut", category="huts"), line("Shed", category="sheds"), line("Den", category="huts"), line()]
+    for expected in ((4, 0, 0, 1), (0, 0, 4, 1)):
+        response = await imported(store, *lines, request_id="0e2c3fb1-9f3f-4b5d-8a52-1f5d6b1b7a10")
+        assert counts(response) == expected
+        assert [(each.line, each.reason) for each in response.rejected_lines] == [(3, "CATEGORIES_TOO_MANY")]
+    assert [each.title for each in await store.listed(category="huts", order_by="title")] == ["Den", "Hut"]
+
+
+async def test_rejected_lines_take_no_room_in_the_tree(store: Store) -> None:
+    """Neither a line of a deleted product nor one with an unknown category creates its main category."""
+    await fill_tree(store, room=1)
+    deleted = await store.delete((await store.create()).name)
+    response = await imported(
+        store,
+        line(name=deleted.name, category="dens"),
+        line(category="huts", additionalCategories=["nowhere"]),
+        line("Shed", category="sheds"),
+    )
+    assert [(each.line, each.reason) for each in response.rejected_lines] == [
+        (1, "PRODUCT_DELETED"),
+        (2, "INVALID_FIELD"),
+    ]
+    assert [each.title for each in await store.listed(category="sheds")] == ["Shed"]
+
+
+async def test_a_line_may_name_the_new_category_of_another(store: Store) -> None:
+    """A category exists if a line creates it, also if a later line moves that line's product to another category."""
+    shed = f"products/{uuid4()}"
+    response = await imported(
+        store,
+        line("Lamp", additionalCategories=["sheds"]),
+        line("Shed", name=shed, category="sheds"),
+        line("Hut", name=shed, category="huts"),
+    )
+    assert counts(response) == (2, 1, 0, 0)
+    assert [each.title for each in await store.listed(category="sheds")] == ["Lamp"]
+
+
+async def test_a_category_of_rejected_lines_does_not_exist(store: Store) -> None:
+    """A line that names it is rejected, too; the others are imported."""
+    deleted = await store.delete((await store.create()).name)
+    lamp = line("Lamp", additionalCategories=["dens"])
+    response = await imported(store, line(name=deleted.name, category="dens"), lamp, line())
+    assert counts(response) == (1, 0, 0, 2)
+    assert [(each.line, each.description) for each in response.rejected_lines] == [
+        (1, "The product is deleted. Undelete it before you change it."),
+        (2, "additional_categories[0] does not exist"),
+    ]
 
 
 async def test_a_broken_import_keeps_its_groups(store: Store) -> None:

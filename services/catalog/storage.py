@@ -197,22 +197,42 @@ async def _matches_few(tx: Connection, part: Expression) -> bool:
 
 async def search(tx: Connection, query: str, page: Page) -> tuple[list[Product], str]:
     """Returns a page of the products that match the query of a search box and are not deleted, and the next page's
-    token. At most RANKED_MAX of the matching products are ranked. Raises InvalidArgument if the query is too expensive.
+    token. All pages have at most RANKED_MAX. Raises InvalidArgument if the query is too expensive.
     """
     if problem := await tx.fetchval(_SEARCH_PROBLEM, query, SEARCH_NODES_MAX):
         raise not_searchable(_SEARCH_PROBLEMS[problem])
     await tx.execute(_INDEXES_ONLY)
     await tx.execute(_BITMAPS_ONLY)
     arguments = Arguments()
+    tsquery = f"websearch_to_tsquery('english', {arguments.add(query)})"
     after = "true" if page.after is None else _BEST_FIRST.after(page.after, arguments)
     examined = f"""
         SELECT * FROM (
-            SELECT {_COLUMNS}, round(ts_rank(search, query) * 1000000)::bigint AS score
-            FROM products, websearch_to_tsquery('english', {arguments.add(query)}) AS query
-            WHERE search @@ query AND delete_time IS NULL LIMIT {RANKED_MAX}
-        ) AS found WHERE {after} ORDER BY {_BEST_FIRST.ordering()}
+            SELECT {_COLUMNS}, round(ts_rank(search, {tsquery}) * 1000000)::bigint AS score
+            FROM ({_candidates(tsquery)}) AS candidates ORDER BY {_BEST_FIRST.ordering()} LIMIT {RANKED_MAX}
+        ) AS best WHERE {after} ORDER BY {_BEST_FIRST.ordering()}
     """
     return await _read_page(tx, examined, RANKED_MAX + 1, "true", _BEST_FIRST, arguments, page)
+
+
+def _candidates(tsquery: str) -> str:
+    """Returns the query for the products to rank: first RANKED_MAX that match by their title (weight A), which are
+    likely to be the best; if those are fewer, also RANKED_MAX that match by any text.
+    """
+    return f"""
+        WITH by_title AS MATERIALIZED (
+            SELECT * FROM (
+                SELECT {_COLUMNS}, search FROM products
+                WHERE ts_filter(search, '{{a}}') @@ {tsquery} AND delete_time IS NULL LIMIT {RANKED_MAX}
+            ) AS titles
+            WHERE search @@ {tsquery}
+        ), by_any_text AS (
+            SELECT {_COLUMNS}, search FROM products
+            WHERE search @@ {tsquery} AND delete_time IS NULL AND (SELECT count(*) FROM by_title) < {RANKED_MAX}
+            LIMIT {RANKED_MAX}
+        )
+        SELECT * FROM by_title UNION ALL SELECT * FROM by_any_text WHERE uid NOT IN (SELECT uid FROM by_title)
+    """
 
 
 async def _read_page(

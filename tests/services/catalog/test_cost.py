@@ -129,7 +129,12 @@ async def test_the_pages_of_an_expensive_filter_are_the_whole_list(filled: Datab
 
 async def test_a_search_ranks_a_limited_number_of_products(filled: Database) -> None:
     """A word in every product finds as many as are ranked; a rare word finds all."""
-    for words, expected in (("garden", RANKED_MAX), ("zebra", 3), ("fine garden -zebra", RANKED_MAX)):
+    for words, expected in (
+        ("garden", RANKED_MAX),
+        ("zebra", 3),
+        ("fine garden -zebra", RANKED_MAX),
+        ("product", RANKED_MAX),
+    ):
         given, token = 0, ""
         while True:
             page = read_page(400, token, query=(words,), key_types=storage.SEARCH_KEY_TYPES)
@@ -141,6 +146,19 @@ async def test_a_search_ranks_a_limited_number_of_products(filled: Database) -> 
             if not token:
                 break
         assert given == expected, words
+
+
+@pytest.mark.parametrize(("words", "expected"), [("zebra or garden", RANKED_MAX), ("product -garden", 0)])
+async def test_a_search_by_titles_and_by_all_texts_reads_twice_as_many_at_most(
+    filled: Database, words: str, expected: int
+) -> None:
+    """So many are read if few titles match, or if other texts exclude the products whose titles match."""
+    page = read_page(2000, "", query=(words,), key_types=storage.SEARCH_KEY_TYPES, size_max=2000)
+    async with filled.transaction() as tx:
+        before = await rows_read(tx)
+        products, _ = await storage.search(tx, words, page)
+        assert await rows_read(tx) - before <= 2 * RANKED_MAX
+    assert len(products) == expected
 
 
 @pytest.mark.parametrize("words", ["-zebra", "saw or -zebra", " ".join(f"word{n}" for n in range(40))])

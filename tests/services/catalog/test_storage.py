@@ -167,6 +167,22 @@ async def test_the_best_match_comes_first(database: Database) -> None:
     assert await found_pages(database, "saw") == [["saw", "b", "a"]]
 
 
+async def test_a_search_with_many_matches_has_those_by_title(database: Database) -> None:
+    """If more products match than are ranked, those that match by their title are among them, and come first."""
+    others = [product("Oil", description="For a saw.") for _ in range(storage.RANKED_MAX + 10)]
+    await insert(database, *others, product("Bow saw"), product("Saw blade", description="For a saw."))
+    [found] = await found_pages(database, "saw", 2000)
+    assert len(found) == storage.RANKED_MAX
+    assert found[:3] == ["Saw blade", "Bow saw", "Oil"]
+
+
+async def test_a_search_with_many_excluded_titles_finds_the_rest(database: Database) -> None:
+    """Products that match by their title but have an excluded word elsewhere take no place of others."""
+    excluded = [product("Saw", description="With a blade.") for _ in range(storage.RANKED_MAX + 10)]
+    await insert(database, *excluded, product("Oil", description="For a saw."))
+    assert await found_pages(database, "saw -blade") == [["Oil"]]
+
+
 async def test_pages_of_a_search_are_its_result_cut_into_pieces(database: Database) -> None:
     """With many equal ranks, the pages have each product once, in the order of the whole result."""
     words = ["saw", "saw saw", "saw of a saw", "blade", "blade saw"]

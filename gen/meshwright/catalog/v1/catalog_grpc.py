@@ -70,7 +70,9 @@ class CatalogServiceBase(Service):
     @abstractmethod
     async def search_products(self, request: SearchProductsRequest, call: Call) -> SearchProductsResponse:
         """Searches products by the words of their title, description and category, best match first. All
-        pages together contain at most the 1000 best matches.
+        pages together contain at most 1000 products. If more match, not all of them are compared:
+        those that match by their title alone take precedence, and better matches among the others can
+        be missing.
         """
 
     @abstractmethod
@@ -172,7 +174,9 @@ class CatalogServiceClient:
 
     async def search_products(self, request: SearchProductsRequest, *, timeout_s: float | None = None) -> SearchProductsResponse:
         """Searches products by the words of their title, description and category, best match first. All
-        pages together contain at most the 1000 best matches.
+        pages together contain at most 1000 products. If more match, not all of them are compared:
+        those that match by their title alone take precedence, and better matches among the others can
+        be missing.
         """
         return await self._channel.call(_CATALOG_SERVICE_SEARCH_PRODUCTS, request, timeout_s=timeout_s)
 

@@ -984,7 +984,9 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
     ) -> "SearchProductsResponse":
         """
         Searches products by the words of their title, description and category, best match first. All
-        pages together contain at most the 1000 best matches.
+        pages together contain at most 1000 products. If more match, not all of them are compared:
+        those that match by their title alone take precedence, and better matches among the others can
+        be missing.
         """
 
         return await self._unary_unary(

@@ -75,6 +75,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._held.set(0)
         return message
 
+    async def send(self, message: Any) -> None:
+        """Sends a message of the application. A handshake that it has rejected is complete; for uvicorn it would be an
+        error, and one in the log.
+        """
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True
+
     def handle_text(self, event: Frame) -> None:
         if self._hold(event):
             super().handle_text(event)

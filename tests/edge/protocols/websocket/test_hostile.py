@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import struct
 from collections.abc import AsyncIterator
@@ -168,9 +169,16 @@ async def test_an_incomplete_handshake_is_a_request(reader: Client, source: Back
     ],
 )
 async def test_a_rejected_handshake_has_an_error_and_the_supported_version(
-    reader: Client, source: Backend, changed: dict[str, str], status: int, reason: str
+    reader: Client,
+    source: Backend,
+    changed: dict[str, str],
+    status: int,
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """RFC 6455, section 4.4, and RFC 9110, section 15.5.22, apply; a URL without a stream is always 404."""
+    """RFC 6455, section 4.4, and RFC 9110, section 15.5.22, apply; a URL without a stream is always 404. None is an
+    error of the edge in its log.
+    """
     async with wire(reader) as connection:
         await connection.begin("GET", CHAT, **{**UPGRADE, **KEY, **changed}, x_request_id="rejected")
         answered, headers = await connection.head()
@@ -182,6 +190,8 @@ async def test_a_rejected_handshake_has_an_error_and_the_supported_version(
     async with wire(reader) as connection:
         await connection.begin("GET", "/v1/nothing", **{**UPGRADE, **KEY, **changed})
         assert (await connection.head())[0] == 404
+        await connection.reader.read()
+    assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(

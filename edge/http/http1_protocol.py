@@ -119,19 +119,15 @@ class Http1Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._later += data
         while self._later and self._is_next():
-            self._receive(self._next_piece())
+            size = PIECE_BYTES if self._head.in_head or self._head.is_between else BODY_BYTES_AHEAD
+            piece, self._later = self._later[:size], self._later[size:]
+            self._receive(piece)
         if self.pipeline:
             self._pace_reading()
 
     def _is_next(self) -> bool:
         """Returns whether what comes next may be parsed."""
         return not (self.pipeline or self.parser is None or self._pending_rejection or self.transport.is_closing())
-
-    def _next_piece(self) -> bytes:
-        """Removes what is to be parsed at once."""
-        size = PIECE_BYTES if self._head.in_head or self._head.is_between else BODY_BYTES_AHEAD
-        piece, self._later = self._later[:size], self._later[size:]
-        return piece
 
     def _receive(self, piece: bytes) -> None:
         self._head.start_read(len(piece))
@@ -161,10 +157,10 @@ class Http1Protocol(HttpToolsProtocol):
         return b""
 
     def _ignores_upgrade(self) -> bool:
-        """Returns whether the parser takes what follows for another protocol, but it belongs to a request of HTTP/1.1
-        (RFC 9110, section 7.8). A CONNECT has no content.
+        """Returns whether an upgrade that the parser takes for the end of HTTP/1.1 is ignored: RFC 9110, section 7.8. A
+        CONNECT is rejected.
         """
-        return self.parser.should_upgrade() and not self._should_upgrade() and self.parser.get_method() != b"CONNECT"
+        return not self._should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _head_without_upgrade(self) -> bytes:
         """Returns the head to parse again, for which this makes a new parser: the parser can't be told to ignore the
@@ -182,7 +178,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._is_arriving = self.cycle is None or self.cycle.response_complete
 
     def on_message_complete(self) -> None:
-        if self._ignores_upgrade():
+        if self.parser.should_upgrade() and self._ignores_upgrade():
             return
         super().on_message_complete()
         self._head.end_message()
@@ -207,7 +203,7 @@ class Http1Protocol(HttpToolsProtocol):
             raise self._rejection
 
     def on_headers_complete(self) -> None:
-        if self._ignores_upgrade():
+        if self.parser.should_upgrade() and self._ignores_upgrade():
             return
         self._head.end_head()
         self._stop_head_timer()

@@ -134,7 +134,8 @@ class Http2Stream:
         self._connect_by = None
         self._attempts += 1
         self._call = call = Call(MESSAGE_BYTES_MAX, connection.loop)
-        written = b"".join(self._written or ())
+        assert self._written is not None, "send() keeps nothing while the call is opened again"
+        written = b"".join(self._written)
         head = self._transport.head(self._path, self._deadline, self._metadata)
         connection.open(call, head, written, ends=self._is_finished)
         if self._timer is not None:
@@ -155,13 +156,15 @@ class Http2Stream:
 
     async def send(self, message: bytes) -> bool:
         """Sends a request as soon as the server accepts it. Returns whether the call goes on."""
+        if not await self._goes_on():  # a request that is kept now is sent once: with the call that is open
+            return False
         data = prefixed(message)
         self._keep(data)
         call = self._call
         call.write(data)
         await asyncio.sleep(0)  # requests that are ready must not keep the event loop from sending them
         await call.wait_sent()
-        return not self._call.is_ended or await self._opened_again(call)
+        return await self._goes_on()
 
     async def finish_sending(self) -> None:
         """Ends the requests."""
@@ -202,6 +205,13 @@ class Http2Stream:
             await call.wait_ended()
             if not await self._opened_again(call):
                 return call
+
+    async def _goes_on(self) -> bool:
+        """Returns whether the call goes on, once it has been made again if it must be."""
+        while (call := self._call).is_ended:
+            if not await self._opened_again(call):
+                return False
+        return True
 
     def _keep(self, data: bytes) -> None:
         """Keeps a request while the call may be made again."""

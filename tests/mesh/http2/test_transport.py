@@ -78,6 +78,50 @@ async def test_a_call_that_was_not_begun_is_made_again(script: Any, streams: boo
             assert (await call(transport)).message == b"answer"
 
 
+async def test_no_request_is_lost_while_a_call_is_made_again() -> None:
+    """A request waits for the new call: it may be the one with which the requests are too many to be kept."""
+    connected, go = asyncio.Event(), asyncio.Event()
+    received = bytearray()
+
+    async def refuse(peer: Peer) -> None:
+        await peer.start()
+        await peer.next(frames.DATA)
+        peer.send(goaway(0))
+        await peer.wait_closed()
+
+    async def serve(peer: Peer) -> None:
+        await peer.read_preface()
+        connected.set()
+        await go.wait()
+        peer.send(frames.settings({}))
+        flags = 0
+        while not flags & frames.END_STREAM:
+            _, flags, stream, payload = await peer.next(frames.DATA)
+            received.extend(payload)
+            if payload:
+                peer.send(*(frames.window_update(each, len(payload)) for each in (0, stream)))
+        peer.answer(stream)
+        await peer.wait_closed()
+
+    requests = [letter * 40_000 for letter in (b"a", b"b", b"c")]
+    async with (
+        scripted(refuse, serve) as address,
+        transport_to(address) as transport,
+        transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+    ):
+        await stream.send(requests[0])
+        reading = asyncio.create_task(stream.receive())
+        await connected.wait()
+        sending = asyncio.create_task(stream.send(requests[1]))
+        await asyncio.sleep(0)
+        go.set()
+        assert await sending
+        assert await stream.send(requests[2])
+        await stream.finish_sending()
+        assert await reading == b"answer"
+    assert received == b"".join(prefixed(request) for request in requests)
+
+
 @pytest.mark.parametrize("streams", [False, True])
 async def test_a_call_is_not_made_again_for_ever(streams: bool) -> None:
     """A server that refuses every call is unavailable."""

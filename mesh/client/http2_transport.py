@@ -16,7 +16,7 @@ from mesh.http2.call import Call
 from mesh.http2.connection import Connection
 from mesh.http2.messages import prefixed
 from mesh.http2.request_head import RequestHeads
-from mesh.http2.statuses import deadline_exceeded
+from mesh.http2.statuses import cancelled, deadline_exceeded
 from mesh.rpc.call_error import CallError
 
 ATTEMPTS_MAX: Final = 3
@@ -125,12 +125,14 @@ class Http2Stream:
         self._written_bytes = 0
         self._is_finished = False
         self._opening = asyncio.Lock()
+        self._waiting: asyncio.Timeout | None = None
+        self._is_cancelled = False
         self._timer: asyncio.TimerHandle | None = None
         self._call: Call
 
     async def open(self) -> None:
         """Makes the call, with the requests so far. Raises CallError."""
-        connection = await self._transport.wait_room(self._deadline, self._connect_by)
+        connection = await self._room()
         self._connect_by = None
         self._attempts += 1
         self._call = call = Call(MESSAGE_BYTES_MAX, connection.loop)
@@ -143,6 +145,20 @@ class Http2Stream:
         if self._deadline != math.inf:
             left_s = self._deadline - time.monotonic()
             self._timer = connection.loop.call_later(left_s, call.expire)
+
+    async def _room(self) -> Connection:
+        """Waits for room, and at most until cancel(). Raises CallError."""
+        if not self._is_cancelled:
+            try:
+                async with asyncio.timeout(None) as self._waiting:
+                    connection = await self._transport.wait_room(self._deadline, self._connect_by)
+            except TimeoutError:
+                pass  # cancel() has let it expire
+            finally:
+                self._waiting = None
+        if self._is_cancelled:
+            raise cancelled()
+        return connection
 
     async def receive(self) -> bytes | None:
         """Returns the next response, None after the last one. Raises CallError."""
@@ -190,11 +206,13 @@ class Http2Stream:
 
     def is_done(self) -> bool:
         """Returns whether the call has ended."""
-        return self._call.is_ended
+        return self._call.is_ended and not self._is_repeatable(self._call)
 
     def cancel(self) -> None:
         """Ends the call early, and for good."""
-        self._attempts = ATTEMPTS_MAX
+        if self._waiting is not None and not self._is_cancelled:
+            self._waiting.reschedule(0)
+        self._is_cancelled = True
         if self._timer is not None:
             self._timer.cancel()
         self._call.cancel()
@@ -223,15 +241,17 @@ class Http2Stream:
         else:
             self._written.append(data)
 
+    def _is_repeatable(self, call: Call) -> bool:
+        """Returns whether a call may be made again: it has failed without being begun."""
+        return not call.is_begun and self._written is not None and self._attempts < ATTEMPTS_MAX
+
     async def _opened_again(self, call: Call) -> bool:
-        """Makes the call again, if `call` has failed without being begun. Returns whether there is a new one."""
+        """Makes the call again, if it may be. Returns whether there is a new one, which may have failed."""
         async with self._opening:
-            if self._call is not call:
-                return True
-            if call.is_begun or self._written is None or self._attempts >= ATTEMPTS_MAX:
-                return False
-            try:
-                await self.open()
-            except CallError:
-                return False
-            return True
+            if self._call is call and self._is_repeatable(call):
+                try:
+                    await self.open()
+                except CallError as error:
+                    self._call = Call(MESSAGE_BYTES_MAX, asyncio.get_running_loop())
+                    self._call.fail(error)
+            return self._call is not call

@@ -122,6 +122,38 @@ async def test_no_request_is_lost_while_a_call_is_made_again() -> None:
     assert received == b"".join(prefixed(request) for request in requests)
 
 
+@pytest.mark.parametrize("is_noticed", [False, True])
+async def test_a_call_that_is_made_again_can_be_cancelled(is_noticed: bool) -> None:
+    """It ends as cancelled, and no server gets it, whether its reader waits for the new connection or not yet."""
+    connected, ended = asyncio.Event(), asyncio.Event()
+    seen: list[int] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.read_preface()
+        connected.set()
+        await ended.wait()
+        peer.send(frames.settings({}))
+        while True:
+            seen.append((await peer.frame())[0])
+
+    async with scripted(leaves, serve) as address, transport_to(address) as transport:
+        async with transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream:
+            await stream.finish_sending()
+            await connected.wait()  # the first connection is lost
+            reading = asyncio.create_task(stream.receive())
+            if is_noticed:
+                await asyncio.sleep(0.05)
+            assert not stream.is_done()
+            stream.cancel()
+            stream.cancel()
+            with pytest.raises(CallError) as caught:
+                await reading
+            assert (caught.value.code, await stream.code(), stream.is_done()) == (Code.CANCELLED, Code.CANCELLED, True)
+        ended.set()
+        await transport.check()
+    assert frames.HEADERS not in seen
+
+
 @pytest.mark.parametrize("streams", [False, True])
 async def test_a_call_is_not_made_again_for_ever(streams: bool) -> None:
     """A server that refuses every call is unavailable."""

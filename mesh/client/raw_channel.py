@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Self
 
@@ -26,7 +27,7 @@ from mesh.client.http2_transport import Http2Transport
 from mesh.client.redaction import log_redacted
 from mesh.client.response import UnaryResponse
 from mesh.client.stream import Stream, send_requests
-from mesh.client.transport import CONNECT_S, KEEPALIVE_S, OpenTransport
+from mesh.client.transport import CONNECT_S, KEEPALIVE_S, OpenTransport, StreamCall
 from mesh.errors import Cancelled, Code, MeshError, Metadata, Unavailable
 from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER
@@ -153,19 +154,14 @@ class RawChannel:
         begun = time.monotonic()
         deadline = math.inf if timeout_s is None else begun + timeout_s
         connect_by = _connect_deadline(min(timeout_s or math.inf, patience_s))
+        patience_by = begun + patience_s if patience_s < (timeout_s or math.inf) else math.inf
         failure = partial(self._failure, path, deadline)
+        opening = self._transport.stream(path, connect_by=connect_by, deadline=deadline, metadata=metadata)
         async with contextlib.AsyncExitStack() as stack:
-            try:
-                call = await stack.enter_async_context(
-                    self._transport.stream(path, connect_by=connect_by, deadline=deadline, metadata=metadata)
-                )
-            except CallError as error:
-                self._record(begun, math.inf, error.code)
-                raise failure(error) from error
+            call = await self._enter(stack, opening, begun, patience_by, failure)
             sending = asyncio.create_task(send_requests(call, requests), name=f"requests of {path}")
             stream = Stream(call, sending, self._breaker.record_answer, failure)
-            wait_s = begun + patience_s - time.monotonic() if patience_s < (timeout_s or math.inf) else math.inf
-            patience = asyncio.get_running_loop().call_later(wait_s, stream.stop)
+            patience = asyncio.get_running_loop().call_later(patience_by - time.monotonic(), stream.stop)
             try:
                 yield stream
             finally:
@@ -176,6 +172,27 @@ class RawChannel:
                 code, trailers = await call.code(), dict(await call.trailing_metadata())
                 # A stream that reaches its deadline is no sign of a failure: there may have been nothing to send.
                 self._record(begun, math.inf, code, is_bare=DETAILS_TRAILER not in trailers)
+
+    async def _enter(
+        self,
+        stack: contextlib.AsyncExitStack,
+        opening: AbstractAsyncContextManager[StreamCall],
+        begun: float,
+        patience_by: float,
+        failure: Callable[[CallError], MeshError],
+    ) -> StreamCall:
+        """Enters a stream of the transport. Its caller waits until the time.monotonic() second `patience_by`."""
+        try:
+            async with asyncio.timeout(patience_by - time.monotonic()) as patience:
+                return await stack.enter_async_context(opening)
+        except CallError as error:
+            self._record(begun, math.inf, error.code)
+            raise failure(error) from error
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            self._record(begun, math.inf, Code.CANCELLED)
+            raise deadline_exceeded() from None
 
     async def _attempt(
         self, path: str, request: bytes, deadline: float, metadata: Metadata, connect_by: float

@@ -346,3 +346,32 @@ async def test_a_stream_ends_when_its_caller_waits_no_longer() -> None:
                 await anext(stream)
         await ended.wait()
         assert timeouts_s[0] > 0.5
+
+
+@contextlib.asynccontextmanager
+async def mute() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Starts a server that sends nothing. Returns its address, and an event for the first connection."""
+    connected, done = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await done.wait()
+        writer.close()
+
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", connected
+        done.set()
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """Yields no requests."""
+    return
+    yield
+
+
+async def test_a_stream_waits_for_its_connection_no_longer_than_its_caller() -> None:
+    """The caller's patience includes the time before the stream is opened; then it ends with DEADLINE_EXCEEDED."""
+    async with mute() as (address, _), Channel("mute", address) as channel:
+        with pytest.raises(DeadlineExceeded):
+            async with channel.stream(PATH, nothing(), timeout_s=None, patience_s=0.1) as stream:
+                await anext(stream)

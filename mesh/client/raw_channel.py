@@ -184,14 +184,17 @@ class RawChannel:
         """Enters a stream of the transport. Its caller waits until the time.monotonic() second `patience_by`."""
         try:
             async with asyncio.timeout(patience_by - time.monotonic()) as patience:
-                return await stack.enter_async_context(opening)
-        except CallError as error:
-            self._record(begun, math.inf, error.code)
-            raise failure(error) from error
+                try:
+                    return await stack.enter_async_context(opening)
+                except CallError as error:
+                    self._record(begun, math.inf, error.code)
+                    raise failure(error) from error
+                except asyncio.CancelledError:
+                    self._record(begun, math.inf, Code.CANCELLED)
+                    raise
         except TimeoutError:
             if not patience.expired():
                 raise
-            self._record(begun, math.inf, Code.CANCELLED)
             raise deadline_exceeded() from None
 
     async def _attempt(

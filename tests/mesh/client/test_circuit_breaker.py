@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -375,3 +376,23 @@ async def test_a_stream_waits_for_its_connection_no_longer_than_its_caller() -> 
         with pytest.raises(DeadlineExceeded):
             async with channel.stream(PATH, nothing(), timeout_s=None, patience_s=0.1) as stream:
                 await anext(stream)
+
+
+async def test_a_stream_that_is_cancelled_while_it_connects_is_no_probe() -> None:
+    """If the caller of the probe leaves before there is a connection, the next call becomes the probe."""
+    async with mute() as (address, connected), Channel("mute", address) as channel:
+        breaker = channel._breaker
+        for _ in range(CircuitBreaker.FAILURES_MAX):
+            breaker.record_failure(time.monotonic())
+        await asyncio.sleep(breaker.admit(slow=True) + 0.01)
+
+        async def open_stream() -> None:
+            async with channel.stream(PATH, nothing(), timeout_s=None) as stream:
+                await anext(stream)
+
+        probe = asyncio.create_task(open_stream())
+        await connected.wait()
+        probe.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await probe
+        assert breaker.admit(slow=True) == 0

@@ -21,7 +21,12 @@ PAUSE_GROWTH: Final = 1.6
 JITTER: Final = 0.2
 
 CONNECTIONS_MAX: Final = 100
-"""The most connections to one address."""
+"""The most connections to one address for new streams."""
+
+DRAINING_MAX: Final = 1_000
+"""The most connections to one address that end after their last stream. Servers that renew connections, while long
+streams go on, leave one each time: beyond the limit the oldest is closed.
+"""
 
 Connect = Callable[[Callable[[Connection], None]], Awaitable[Connection]]
 """Connects to the address; the argument is called when the connection has changed."""
@@ -35,6 +40,7 @@ class Endpoint:
         self._connect = connect
         self._on_change = on_change
         self._connections: list[Connection] = []
+        self._draining: list[Connection] = []
         self._attempts: asyncio.Task[None] | None = None
         self._pause_s = PAUSE_S_MIN
         self._connected_at = -PAUSE_S_MIN
@@ -62,7 +68,7 @@ class Endpoint:
     def close(self) -> None:
         """Closes the connections, which ends their streams."""
         self._stop()
-        for connection in self._connections[:]:
+        for connection in (*self._connections, *self._draining):
             connection.close()
 
     def retire(self) -> None:
@@ -97,8 +103,17 @@ class Endpoint:
 
     def _changed(self, connection: Connection) -> None:
         if not connection.is_usable:
-            if connection.is_closed and connection in self._connections:
-                self._connections.remove(connection)
+            self._sort_out(connection)
             if not self.is_connected:
                 self.want()
         self._on_change()
+
+    def _sort_out(self, connection: Connection) -> None:
+        """Removes a connection that has ended, and keeps one that is to end apart from the others."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._draining.append(connection)
+        if connection.is_closed and connection in self._draining:
+            self._draining.remove(connection)
+        if len(self._draining) > DRAINING_MAX:
+            self._draining[0].close()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,31 @@ async def test_goaway_lets_older_calls_end() -> None:
         old = asyncio.create_task(call(transport))
         await begun.wait()
         assert [(await call(transport)).message, (await old).message] == [b"new", b"old"]
+
+
+async def test_connections_that_drain_make_way_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may renew its connections while long streams go on. Beyond a limit the oldest connection is closed."""
+    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 2)
+    monkeypatch.setattr("mesh.http2.endpoint.DRAINING_MAX", 3)
+
+    async def renew(peer: Peer) -> None:
+        await peer.start()
+        _, _, stream, _ = await peer.next(frames.HEADERS)
+        peer.send(goaway(stream), head(stream), data(stream, prefixed(b"event")))
+        await peer.wait_closed()
+
+    async with (
+        scripted(renew) as address,
+        transport_to(address) as transport,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        streams: list[Any] = []
+        for _ in range(4):
+            opening = transport.stream(PATH, connect_by=1e9, deadline=time.monotonic() + 20, metadata=())
+            streams.append(await stack.enter_async_context(opening))
+            assert await streams[-1].receive() == b"event"
+        assert await streams[0].code() is Code.UNAVAILABLE
+        assert not any(stream.is_done() for stream in streams[1:])
 
 
 async def test_a_full_connection_is_not_alone() -> None:

@@ -161,9 +161,11 @@ class Call(Stream):
             self.connection.streams.expect(self, self._reader.missing)
 
     def fail(self, error: CallError, *, is_begun: bool = True) -> None:
-        """Ends the call with an error, after the messages that have arrived."""
+        """Ends the call with an error, after the messages that have arrived. The headers of a response show that it was
+        begun: https://github.com/grpc/proposal/blob/master/A6-client-retries.md#when-retries-are-valid.
+        """
         if not self.is_ended:
-            self.error, self.is_begun, self.is_ended = error, is_begun, True
+            self.error, self.is_begun, self.is_ended = error, is_begun or self._head is not None, True
             self.drop_outgoing()
             self._wake()
 

@@ -189,6 +189,26 @@ async def test_a_call_that_may_have_been_begun_is_not_made_again() -> None:
     assert (caught.value.code, requests) == (Code.UNAVAILABLE, 1)
 
 
+@pytest.mark.parametrize("refusal", [frames.rst_stream(1, ErrorCode.REFUSED_STREAM), goaway(0)])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_call_whose_response_has_begun_is_not_made_again(refusal: bytes, streams: bool) -> None:
+    """The headers of the response commit a call, whatever the server says about it later (gRFC A6)."""
+    requests = 0
+
+    async def serve(peer: Peer) -> None:
+        nonlocal requests
+        await peer.start()
+        stream = await peer.request()
+        requests += 1
+        peer.send(head(stream), refusal)
+        await peer.wait_closed()
+
+    async with scripted(serve, serve_well) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await (collect(transport, b"a") if streams else call(transport))
+    assert (caught.value.code, requests) == (Code.UNAVAILABLE, 1)
+
+
 async def test_goaway_lets_older_calls_end() -> None:
     """Calls up to the last stream are answered on the old connection, new ones go to a new one (6.8)."""
     begun, asked = asyncio.Event(), asyncio.Event()

@@ -56,7 +56,7 @@ class Http2Transport:
             call = Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True)
             left_s = deadline - time.monotonic()
             connection.open(call, self._heads.block(path, left_s, metadata), data, ends=True)
-            timer = connection.loop.call_later(left_s, call.expire)
+            timer = connection.loop.call_later(left_s, call.expire, left_s)
             try:
                 message = await call.response()
             except CallError:
@@ -144,7 +144,7 @@ class Http2Stream:
             self._timer.cancel()
         if self._deadline != math.inf:
             left_s = self._deadline - time.monotonic()
-            self._timer = connection.loop.call_later(left_s, call.expire)
+            self._timer = connection.loop.call_later(left_s, call.expire, left_s)
 
     async def _room(self) -> Connection:
         """Waits for room, and at most until cancel(). Raises CallError."""

@@ -16,6 +16,9 @@ from mesh.rpc.call_error import CallError
 GROWN_WINDOW_BYTES: Final = 1_048_576
 """The size up to which the window of a stream grows, whose reader keeps up."""
 
+SILENT_S_MIN: Final = 0.5
+"""The shortest time of a call after which an answer that has not come makes the connection suspect."""
+
 _HTTP_OK: Final = 200
 _INFORMATIONAL: Final = range(100, 200)
 _SWITCHING_PROTOCOLS: Final = 101
@@ -107,8 +110,10 @@ class Call(Stream):
         """Ends the call, and resets its stream."""
         self._stop(cancelled())
 
-    def expire(self) -> None:
-        """Ends the call because its deadline has passed."""
+    def expire(self, after_s: float) -> None:
+        """Ends the call because its deadline has passed, `after_s` seconds after it was opened."""
+        if after_s >= SILENT_S_MIN and not self.is_ended:
+            self.connection.doubt(self)
         self._stop(deadline_exceeded())
 
     def _break(self, error: CallError) -> None:

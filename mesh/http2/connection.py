@@ -33,7 +33,10 @@ class Connection(asyncio.Protocol):
         """
         self._on_change = on_change
         self._peer = PeerSettings()
-        self._is_draining = False
+        self.is_draining = False
+        """Whether no more streams are opened, so that the connection is closed after the last one."""
+        self._is_doubted = False
+        self._heard_before = self._asked_before = 0
         self._error: CallError | None = None
         flood_limit = FloodLimit()
         self._outbox = Outbox(flood_limit, self._pump, self._overflow)
@@ -56,14 +59,14 @@ class Connection(asyncio.Protocol):
     @property
     def room(self) -> int:
         """Returns how many more streams may be opened."""
-        if self._is_draining or not self._peer.are_known:
+        if self.is_draining or self._is_doubted or not self._peer.are_known:
             return 0
         return self._peer.streams_max - len(self.streams)
 
     @property
     def is_usable(self) -> bool:
         """Returns whether streams may be opened, now or when others have ended."""
-        return not self._is_draining
+        return not self.is_draining and not self._is_doubted
 
     @property
     def is_closed(self) -> bool:
@@ -84,9 +87,24 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Opens no more streams, and closes the connection after the last one."""
-        self._is_draining = True
+        self.is_draining = True
         self._on_change(self)
         self._close_if_idle()
+
+    def doubt(self, stream: Stream) -> None:
+        """Pings the server if nothing has arrived since a stream was opened whose deadline has passed, and opens no
+        more streams before something does. The server may just be slow, and servers count pings without data between
+        them: the next one comes after a later stream has been heard of.
+        https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md#server-enforcement
+        """
+        if stream.id >= self._heard_before > self._asked_before and not self._is_doubted:
+            self._is_doubted = True
+            self._keepalive.ask()
+            self._on_change(self)
+
+    def _trust(self) -> None:
+        self._is_doubted, self._asked_before = False, self.streams.next_id
+        self._on_change(self)
 
     def close(self) -> None:
         """Ends the connection and its streams."""
@@ -103,6 +121,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Handles what the server sent."""
         self._keepalive.is_quiet = False
+        self._heard_before = self.streams.next_id
+        if self._is_doubted:
+            self._trust()
         if self._error is not None:
             return
         try:
@@ -133,7 +154,7 @@ class Connection(asyncio.Protocol):
         self._on_change(self)
 
     def _stream_ended(self) -> None:
-        if self._is_draining:
+        if self.is_draining:
             self._close_if_idle()
         else:
             self._on_change(self)
@@ -154,7 +175,7 @@ class Connection(asyncio.Protocol):
         """Ends the connection with an error code for the server, or without one if it is lost."""
         if self._error is not None:
             return
-        self._error, self._is_draining = error, True
+        self._error, self.is_draining = error, True
         self._keepalive.stop()
         if code is None:
             self._outbox.abort()

@@ -62,7 +62,9 @@ class Endpoint:
 
     def want(self) -> None:
         """Begins to connect, if it has not and may."""
-        if self._attempts is None and not self._is_closed and len(self._connections) < CONNECTIONS_MAX:
+        if self._attempts is not None or self._is_closed:
+            return
+        if sum(connection.is_usable for connection in self._connections) < CONNECTIONS_MAX:
             self._attempts = asyncio.create_task(self._connect_in_time(), name="connect")
 
     def close(self) -> None:
@@ -110,7 +112,7 @@ class Endpoint:
 
     def _sort_out(self, connection: Connection) -> None:
         """Removes a connection that has ended, and keeps one that is to end apart from the others."""
-        if connection in self._connections:
+        if connection.is_draining and connection in self._connections:
             self._connections.remove(connection)
             self._draining.append(connection)
         if connection.is_closed and connection in self._draining:

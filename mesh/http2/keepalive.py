@@ -23,6 +23,7 @@ class Keepalive:
         self._streams = streams
         self._on_silence = on_silence
         self._timer: asyncio.TimerHandle
+        self._is_asking = False
         self.is_quiet = True
         """Whether nothing has come since the last check. The connection clears it."""
 
@@ -34,15 +35,28 @@ class Keepalive:
         """Checks no more."""
         self._timer.cancel()
 
+    def ask(self) -> None:
+        """Pings now, unless a ping waits for its answer."""
+        if self._is_asking and self.is_quiet:
+            return
+        self.stop()
+        self.is_quiet = True
+        self._ping()
+
+    def _ping(self) -> None:
+        self._is_asking = True
+        self._outbox.send(frames.frame(frames.PING, 0, 0, bytes(frames.PING_BYTES)))
+        self._timer = self._loop.call_later(ANSWER_S_MAX, self._check_answered)
+
     def _check(self) -> None:
         if self.is_quiet and len(self._streams):
-            self._outbox.send(frames.frame(frames.PING, 0, 0, bytes(frames.PING_BYTES)))
-            self._timer = self._loop.call_later(ANSWER_S_MAX, self._check_answered)
+            self._ping()
         else:
             self.is_quiet = True
             self.start()
 
     def _check_answered(self) -> None:
+        self._is_asking = False
         if self.is_quiet:
             self._on_silence()
         else:

@@ -25,7 +25,8 @@ class Streams:
         self._sender = sender
         self._on_end = on_end
         self._open: dict[int, Stream] = {}
-        self._next_id = 1
+        self.next_id = 1
+        """The identifier of the next stream."""
         self._late_frames = 0
 
     def __len__(self) -> int:
@@ -37,13 +38,13 @@ class Streams:
     @property
     def are_numbered_out(self) -> bool:
         """Returns whether there are no more identifiers: section 5.1.1."""
-        return self._next_id > frames.STREAM_ID_MAX
+        return self.next_id > frames.STREAM_ID_MAX
 
     def add(self, stream: Stream) -> None:
         """Gives a stream the next identifier."""
-        stream.id = self._next_id
-        self._open[self._next_id] = stream
-        self._next_id += 2
+        stream.id = self.next_id
+        self._open[self.next_id] = stream
+        self.next_id += 2
 
     def get(self, stream_id: int) -> Stream | None:
         """Returns the stream of an identifier, None if it is not open."""
@@ -54,7 +55,7 @@ class Streams:
         if we have not opened it.
         """
         stream = self._open.get(stream_id)
-        if stream is None and (not stream_id % 2 or stream_id >= self._next_id):
+        if stream is None and (not stream_id % 2 or stream_id >= self.next_id):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame of the stream {stream_id}, which is idle")
         return stream
 

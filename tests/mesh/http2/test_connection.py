@@ -632,3 +632,61 @@ async def test_a_quiet_server_is_pinged_and_given_up() -> None:
         with pytest.raises(CallError) as caught:
             await call(transport)
     assert (caught.value.code, caught.value.text) == (Code.UNAVAILABLE, "the server answers no pings")
+
+
+async def test_a_silent_connection_gets_no_more_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may vanish without a trace. When a call expires and nothing has arrived since it was made, the next one
+    goes to another connection, and the silent one ends unless it answers a ping.
+    """
+    monkeypatch.setattr("mesh.http2.call.SILENT_S_MIN", 0)
+    monkeypatch.setattr("mesh.http2.keepalive.ANSWER_S_MAX", 0.05)
+
+    async def vanish(peer: Peer) -> None:
+        await peer.start()
+        await peer.next(frames.HEADERS)
+        peer.answer(await peer.request())
+        await peer.wait_closed()
+
+    async with (
+        scripted(vanish, serve_well) as address,
+        transport_to(address) as transport,
+        transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+    ):
+        await call(transport)
+        with pytest.raises(CallError) as caught:
+            await call(transport, timeout_s=0.1)
+        assert caught.value.code is Code.DEADLINE_EXCEEDED
+        assert (await call(transport)).message == b"answer"
+        assert await stream.code() is Code.UNAVAILABLE
+
+
+async def test_a_slow_server_keeps_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers the ping gets the next call, and no second ping before it has answered a call."""
+    monkeypatch.setattr("mesh.http2.call.SILENT_S_MIN", 0)
+    pings = 0
+
+    async def serve(peer: Peer) -> None:
+        nonlocal pings
+        await peer.start()
+        while True:
+            kind, _, stream, payload = await peer.next(frames.PING, frames.DATA)
+            if kind == frames.PING:
+                pings += 1
+                peer.send(frames.frame(frames.PING, frames.ACK, 0, payload))
+            elif payload == prefixed(b"fast"):
+                peer.answer(stream)
+
+    async def never_ready(peer: Peer) -> None:
+        await peer.wait_closed()
+
+    async with scripted(serve, never_ready) as address, transport_to(address) as transport:
+        for _ in range(3):
+            with pytest.raises(CallError) as caught:
+                await call(transport, b"slow", timeout_s=0.2)
+            assert caught.value.code is Code.DEADLINE_EXCEEDED
+        assert (await call(transport, b"fast")).message == b"answer"
+        assert pings == 1
+        with pytest.raises(CallError):
+            await call(transport, b"slow", timeout_s=0.2)
+        assert (await call(transport, b"fast")).message == b"answer"
+    assert pings == 2

@@ -135,6 +135,10 @@ class Connection(asyncio.Protocol):
         """Ends the streams."""
         self._end(unavailable("the connection was lost"), None)
 
+    def eof_received(self) -> None:
+        """Ends the streams. A transport that closes by itself would first wait until its buffer has been sent."""
+        self.connection_lost(None)
+
     def pause_writing(self) -> None:
         """Stops sending data; the socket's buffer is full."""
         self._outbox.pause()

@@ -44,6 +44,14 @@ class Peer:
         """Waits until the client has read most of what was sent."""
         await self._writer.drain()
 
+    def pause_reading(self) -> None:
+        """Reads nothing more."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def send_eof(self) -> None:
+        """Closes the server's side of the connection."""
+        self._writer.write_eof()
+
     async def frame(self) -> Frame:
         """Reads the next frame."""
         high, low, kind, flags, stream = struct.unpack(">BHBBL", await self._reader.readexactly(9))

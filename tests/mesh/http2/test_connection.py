@@ -3,9 +3,11 @@
 import asyncio
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
+import uvloop
 from hpack import Decoder
 
 from mesh.client import Http2Transport
@@ -690,3 +692,40 @@ async def test_a_slow_server_keeps_its_connection(monkeypatch: pytest.MonkeyPatc
             await call(transport, b"slow", timeout_s=0.2)
         assert (await call(transport, b"fast")).message == b"answer"
     assert pings == 2
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_that_sends_no_more_ends_the_connection(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """A server may close its side of the connection and read nothing while our buffer for it is full."""
+
+    async def fill() -> None:
+        is_full = asyncio.Event()
+
+        async def half_close(peer: Peer) -> None:
+            await peer.read_preface()
+            peer.send(frames.settings({4: 2**31 - 1}), frames.window_update(0, 2**30))
+            peer.pause_reading()
+            await is_full.wait()
+            peer.send_eof()
+            await ended.wait()
+
+        ended = asyncio.Event()
+        async with (
+            scripted(half_close, serve_well) as address,
+            transport_to(address) as transport,
+            transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+        ):
+            sending = asyncio.create_task(stream.send(bytes(64_000_000)))
+            sender, sent_before = stream._call.connection.sender, None
+            while sent_before != sender._window:
+                sent_before = sender._window
+                await asyncio.sleep(0.2)
+            is_full.set()
+            async with asyncio.timeout(20):
+                assert await stream.code() is Code.UNAVAILABLE
+            ended.set()
+            assert not await sending
+            assert (await call(transport)).message == b"answer"
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(fill())

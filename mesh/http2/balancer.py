@@ -41,7 +41,7 @@ class Balancer:
         self._resolving: asyncio.Task[None] | None = None
         self._resolved_at = -RESOLVE_PAUSE_S
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._is_closed = False
 
     @property
@@ -113,7 +113,7 @@ class Balancer:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        except OSError as error:  # the addresses of the last time may still be right
+        except (OSError, UnicodeError) as error:  # the addresses of the last time may still be right
             self._error = error
         else:
             self._error = None

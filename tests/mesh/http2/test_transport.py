@@ -463,6 +463,16 @@ async def test_an_address_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch
                 await asyncio.sleep(0.02)
 
 
+async def test_a_name_that_cannot_be_encoded_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lookup that raises UnicodeError has failed, as one of an unknown name has."""
+    monkeypatch.setattr("mesh.http2.balancer.RESOLVE_PAUSE_S", 0.01)
+    async with transport_to("foo..bar:80") as transport:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await transport.check()
+            transport._balancer._error = None  # so that check() waits for another lookup
+
+
 def contexts(folder: Path, *, alpn: list[str]) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Returns the contexts of a server and of a client that trusts it."""
     authority = Authority(folder)

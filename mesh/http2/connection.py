@@ -187,5 +187,6 @@ class Connection(asyncio.Protocol):
             self._outbox.close(frames.goaway(code))
         if not self.ready.done():
             self.ready.set_exception(error.copy())
+            self.ready.exception()  # nobody awaits the connection of an attempt that has been given up
         self.streams.fail_all(error)
         self._on_change(self)

@@ -24,16 +24,15 @@ class WindowExceeded(Fault):
 
 class ReceiveWindow:
     """The bytes that the peer may send us. It doubles while the reader keeps up with a peer that fills it, up to
-    `grown_bytes_max`.
+    `grown_bytes_max`. It is wider for a message that does not fit, until that has been read.
     """
 
-    __slots__ = ("_grown_bytes_max", "_left", "_size", "_taken", "_unread")
+    __slots__ = ("_grown_bytes_max", "_left", "_size", "_unread")
 
     def __init__(self, size: int, grown_bytes_max: int) -> None:
         self._size = size
         self._left = size
         self._unread = 0
-        self._taken = 0
         self._grown_bytes_max = grown_bytes_max
 
     @property
@@ -51,10 +50,9 @@ class ReceiveWindow:
     def take(self, count: int) -> int:
         """Counts bytes that have been read. Returns by how much to update the window, 0 to wait for more."""
         self._unread -= count
-        self._taken += count
-        if self._taken * 2 < self._size:
+        increment = self._size - self._unread - self._left
+        if increment * 2 < self._size:
             return 0
-        increment, self._taken = self._taken, 0
         # Nothing is unread though the window was nearly used up: the peer waits for us, not the other way round.
         if not self._unread and self._left * 4 <= self._size < self._grown_bytes_max:
             increment += self._size
@@ -66,8 +64,7 @@ class ReceiveWindow:
         """Lets at least `count` more bytes arrive before any is read. Returns by how much to update the window."""
         if count <= self._left:
             return 0
-        increment, self._taken = max(self._taken, count - self._left, FIT_BYTES_MIN), 0
-        self._size = max(self._size, self._unread + self._left + increment)
+        increment = max(count - self._left, FIT_BYTES_MIN, self._size - self._unread - self._left)
         self._left += increment
         return increment
 

@@ -46,6 +46,21 @@ def test_a_message_that_is_waited_for_fits(messages: list[int]) -> None:
         room += window.take(size) - size
 
 
+def test_a_large_message_widens_the_window_only_for_itself() -> None:
+    """When it has been read, no more may arrive unread than before."""
+    window, room = ReceiveWindow(100, 100), 100
+    room += window.fit(100_000)
+    window.receive(100_000)
+    room += window.take(100_000) - 100_000
+    unread = 0
+    while room:
+        window.receive(room)
+        unread += room
+        room = window.take(1)
+        unread -= 1
+    assert unread <= 100
+
+
 def test_a_send_window_has_a_limit() -> None:
     """A window of more than 2^31-1 bytes is a fault (section 6.9.1)."""
     assert widened(10, -20) == -10

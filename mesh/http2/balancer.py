@@ -5,11 +5,12 @@ https://github.com/grpc/grpc/blob/master/doc/load-balancing.md
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ class Balancer:
         self._turns: deque[Endpoint] = deque()
         self._resolving: asyncio.Task[None] | None = None
         self._resolved_at = -RESOLVE_PAUSE_S
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: dict[asyncio.Event, None] = {}
         self._error: Exception | None = None
         self._is_closed = False
 
@@ -59,30 +60,32 @@ class Balancer:
 
     def pick(self) -> Connection | None:
         """Returns a connection with room for a stream, of the next address that has one. If none has, begins to connect
-        and returns None.
+        and returns None, as where others wait, who have been there first.
         """
-        for endpoint in self._turns:
-            if (connection := endpoint.pick()) is not None:
-                if len(self._turns) > 1:
-                    self._turns.rotate(-1 - self._turns.index(endpoint))
-                return connection
-        self._expand()
-        return None
+        if self._waiters:
+            self._expand()
+            return None
+        return self._find()
 
     async def wait(self, until: float, *, fails_fast: bool = False) -> Connection:
-        """Waits for a connection with room for a stream, until a time.monotonic() second; if it `fails_fast`, only
-        until an attempt to connect to each address has failed. Raises CallError.
+        """Waits in turn for a connection with room for a stream, until a time.monotonic() second; if it `fails_fast`,
+        only until an attempt to connect to each address has failed. Raises CallError.
         """
-        while (connection := self.pick()) is None:
-            is_over = self._is_closed or (fails_fast and self.error is not None)
-            if is_over or not await self._change(until):
-                raise unavailable(f"failed to connect to all addresses: {self.error or 'it takes too long'}")
-        return connection
+        if (connection := self.pick()) is not None:
+            return connection
+        with self._waiting() as change:
+            while connection is None:
+                is_over = self._is_closed or (fails_fast and self.error is not None)
+                if is_over or not await _wait_for(change, until):
+                    raise unavailable(f"failed to connect to all addresses: {self.error or 'it takes too long'}")
+                connection = self._find()
+            return connection
 
     async def wait_connected_or_failed(self) -> None:
         """Waits until any address is connected, or the last attempts to reach each have failed."""
-        while not self._is_closed and self.pick() is None and not self.is_connected and self.error is None:
-            await self._change(time.monotonic() + RESOLVE_PAUSE_S)
+        with self._waiting() as change:
+            while not self._is_closed and self._find() is None and not self.is_connected and self.error is None:
+                await _wait_for(change, time.monotonic() + RESOLVE_PAUSE_S)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -92,6 +95,15 @@ class Balancer:
         for endpoint in self._endpoints.values():
             endpoint.close()
         self._wake(len(self._waiters))
+
+    def _find(self) -> Connection | None:
+        for endpoint in self._turns:
+            if (connection := endpoint.pick()) is not None:
+                if len(self._turns) > 1:
+                    self._turns.rotate(-1 - self._turns.index(endpoint))
+                return connection
+        self._expand()
+        return None
 
     def _expand(self) -> None:
         """Opens connections: one to each address that has none, otherwise one to the address whose turn it is."""
@@ -158,38 +170,36 @@ class Balancer:
             self._wake(len(self._waiters) if not self.is_connected else self._room())
 
     def _room(self) -> int:
-        connection = self.pick()
+        connection = self._find()
         return 0 if connection is None else connection.room
 
     def _wake(self, count: int) -> None:
-        """Continues those that have waited longest."""
-        while count > 0 and self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                count -= 1
+        """Continues those that have waited longest. They keep their places until they have what they wait for."""
+        for change in itertools.islice(self._waiters, count):
+            change.set()
 
-    async def _change(self, until: float) -> bool:
-        """Waits for a change. Returns False when the time is over."""
-        if until <= time.monotonic():
-            return False
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[asyncio.Event]:
+        """Waits in turn while the context lasts: the event is set after a change. Then the next ones may use the room
+        that is left.
+        """
+        change = asyncio.Event()
+        self._waiters[change] = None
         try:
-            async with asyncio.timeout(until - time.monotonic()):
-                await waiter
-        except TimeoutError:
-            self._leave(waiter)
-            return False
-        except asyncio.CancelledError:
-            self._leave(waiter)
-            raise
-        return True
+            yield change
+        finally:
+            del self._waiters[change]
+            self._changed()
 
-    def _leave(self, waiter: asyncio.Future[None]) -> None:
-        """Waits no more. A waiter that has been woken already wakes the next one, which may use the room."""
-        if not waiter.cancelled():
-            self._wake(1)
-            return
-        with contextlib.suppress(ValueError):
-            self._waiters.remove(waiter)
+
+async def _wait_for(change: asyncio.Event, until: float) -> bool:
+    """Waits for an event, and clears it. Returns False when the time is over."""
+    if until <= time.monotonic():
+        return False
+    try:
+        async with asyncio.timeout(until - time.monotonic()):
+            await change.wait()
+    except TimeoutError:
+        return False
+    change.clear()
+    return True

@@ -320,6 +320,34 @@ async def test_a_full_server_is_waited_for_until_the_deadline(monkeypatch: pytes
         assert [(await each).message for each in waiting] == [b"0", b"1", b"2", b"3"]
 
 
+async def test_calls_that_wait_are_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit of connections, a caller that calls again and again takes turns with those that wait."""
+    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)
+    served: list[bytes] = []
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({3: 1})
+        while True:
+            _, _, stream, payload = await peer.next(frames.DATA)
+            served.append(payload[5:])
+            begun.set()
+            await asyncio.sleep(0.001)
+            peer.answer(stream)
+
+    async def call_again(transport: Http2Transport) -> None:
+        while not done.is_set():
+            await call(transport, b"again")
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        again = asyncio.create_task(call_again(transport))
+        await begun.wait()
+        await asyncio.gather(*(call(transport, b"%d" % number, timeout_s=5) for number in range(3)))
+        done.set()
+        await again
+    assert [each for each in served if each != b"again"] == [b"0", b"1", b"2"]
+
+
 async def test_a_call_that_gives_up_lets_the_next_one_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """When a stream becomes free for a call that is cancelled at that moment, the next one in turn gets it."""
     monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)

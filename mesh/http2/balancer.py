@@ -106,13 +106,14 @@ class Balancer:
         return None
 
     def _expand(self) -> None:
-        """Opens connections: one to each address that has none, otherwise one to the address whose turn it is."""
+        """Opens connections: one to each address that has none, otherwise one to the next that may have more."""
         if self._is_closed:
             return
         if not self._turns:
             self._resolve()
             return
-        for endpoint in [each for each in self._turns if not each.is_connected] or [self._turns[0]]:
+        unconnected = [endpoint for endpoint in self._turns if not endpoint.is_connected]
+        for endpoint in unconnected or [endpoint for endpoint in self._turns if endpoint.may_grow][:1]:
             endpoint.want()
         self._turns.rotate(-1)
 

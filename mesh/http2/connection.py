@@ -69,6 +69,11 @@ class Connection(asyncio.Protocol):
         return not self.is_draining and not self._is_doubted
 
     @property
+    def allows_streams(self) -> bool:
+        """Returns whether the server allows any streams on the connection."""
+        return self._peer.streams_max > 0
+
+    @property
     def is_closed(self) -> bool:
         """Returns whether the connection and all its streams have ended."""
         return self._error is not None

@@ -53,6 +53,12 @@ class Endpoint:
         """Returns whether there is a connection for new streams, with or without room."""
         return any(connection.is_usable for connection in self._connections)
 
+    @property
+    def may_grow(self) -> bool:
+        """Returns whether another connection would help. One would not if the newest allows no streams."""
+        usable = [connection for connection in self._connections if connection.is_usable]
+        return not usable or (len(usable) < CONNECTIONS_MAX and usable[-1].allows_streams)
+
     def pick(self) -> Connection | None:
         """Returns a connection with room for a stream, or None."""
         for connection in self._connections:
@@ -62,9 +68,7 @@ class Endpoint:
 
     def want(self) -> None:
         """Begins to connect, if it has not and may."""
-        if self._attempts is not None or self._is_closed:
-            return
-        if sum(connection.is_usable for connection in self._connections) < CONNECTIONS_MAX:
+        if self._attempts is None and not self._is_closed and self.may_grow:
             self._attempts = asyncio.create_task(self._connect_in_time(), name="connect")
 
     def close(self) -> None:

@@ -296,6 +296,27 @@ async def test_a_server_without_streams_keeps_calls_waiting() -> None:
         await call(transport)
 
 
+async def test_a_server_without_streams_gets_one_connection() -> None:
+    """More connections to a server that allows no streams would not help."""
+    connections, settled = 0, asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        await peer.start({3: 0})
+        await settled.wait()
+        peer.send(frames.settings({3: 1}))
+        while True:
+            peer.answer(await peer.request())
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        waiting = [asyncio.create_task(call(transport)) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        assert connections == 1
+        settled.set()
+        await asyncio.gather(*waiting)
+
+
 async def test_a_full_server_is_waited_for_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit of connections, calls wait in turn for a free stream and fail at their deadline."""
     monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)

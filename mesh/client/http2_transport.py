@@ -253,5 +253,5 @@ class Http2Stream:
                     await self.open()
                 except CallError as error:
                     self._call = Call(MESSAGE_BYTES_MAX, asyncio.get_running_loop())
-                    self._call.fail(error)
+                    self._call.fail(error.copy())
             return self._call is not call

@@ -535,9 +535,7 @@ def contexts(folder: Path, *, alpn: list[str]) -> tuple[ssl.SSLContext, ssl.SSLC
 
 
 @pytest.mark.parametrize(("alpn", "works"), [(["h2"], True), (["http/1.1"], False), ([], False)])
-async def test_tls_needs_alpn(
-    tmp_path: Path, alpn: list[str], works: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_tls_needs_alpn(tmp_path: Path, alpn: list[str], works: bool, caplog: pytest.LogCaptureFixture) -> None:
     """A server must choose HTTP/2 (3.3); one that does not is unavailable, which is not logged as a mistake of ours."""
     server_context, client_context = contexts(tmp_path, alpn=alpn)
 

@@ -182,7 +182,7 @@ class Balancer:
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[asyncio.Event]:
         """Waits in turn while the context lasts: the event is set after a change. Then the next ones may use the room
-        that is left.
+        that is left, if there is any: all that wait for a connection in vain would otherwise wake each other.
         """
         change = asyncio.Event()
         self._waiters[change] = None
@@ -190,7 +190,8 @@ class Balancer:
             yield change
         finally:
             del self._waiters[change]
-            self._changed()
+            if self._waiters and self.is_connected:
+                self._wake(self._room())
 
 
 async def _wait_for(change: asyncio.Event, until: float) -> bool:

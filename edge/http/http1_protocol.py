@@ -212,9 +212,12 @@ class Http1Protocol(HttpToolsProtocol):
         except MeshError as error:
             self._rejection = error
             raise
-        if why := head_error(self.parser.get_http_version(), self.url, self.headers):
+        version = self.parser.get_http_version()
+        if why := head_error(version, self.url, self.headers):
             self._rejection = HttpError(400, why, "MALFORMED_REQUEST")
             raise self._rejection
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
         if self.parser.should_upgrade() and self._should_upgrade():
             self._connection.handshake = handshake_scope(self.url, self.headers)
         super().on_headers_complete()

@@ -239,6 +239,18 @@ async def test_a_body_behind_an_upgrade_is_no_request(client: Client, backend: B
     assert backend.calls == []
 
 
+async def test_a_client_of_http_1_0_gets_no_interim_response(client: Client, backend: Backend) -> None:
+    """RFC 9110, section 10.1.1: its expectation is ignored."""
+    head = b"POST /v1/echo HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+    async with connection(client) as (reader, writer):
+        writer.write(head)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b'{"i32":1}')
+        answers = await reader.read()
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answers) == [b"200"]
+
+
 @pytest.mark.parametrize("pause_s", [0, 0.05])
 async def test_a_handshake_does_not_overtake_a_request(client: Client, backend: Backend, pause_s: float) -> None:
     """It is rejected after the reply: a WebSocket must not contain the reply to an earlier request."""

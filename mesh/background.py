@@ -88,16 +88,24 @@ class WorkSignal:
 
 
 async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels tasks and waits until they have ended. A task that keeps running is cancelled again: a client library may
-    turn the cancellation of one of its calls into another error.
+    """Cancels tasks and waits until they have ended, also if the caller is cancelled meanwhile: nobody else would end
+    them. A task that keeps running is cancelled again: a client library may turn the cancellation of one of its calls
+    into another error.
     """
     stopped = list(tasks)
     running = set(stopped)
+    cancelled: asyncio.CancelledError | None = None
     while running:
         for task in running:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+        try:
+            await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        running = {task for task in running if not task.done()}
     await asyncio.gather(*stopped, return_exceptions=True)  # else asyncio logs their errors
+    if cancelled is not None:
+        raise cancelled
 
 
 class Worker:

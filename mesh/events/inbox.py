@@ -108,11 +108,13 @@ class Inbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await stop(self._receiving)
-        self._ended.set()
-        self._arrived.notify()
-        await asyncio.wait(self._working, timeout=DRAIN_TIMEOUT_S)  # an effect outside the database is not undone
-        await stop(self._working)
+        try:
+            await stop(self._receiving)
+            self._ended.set()
+            self._arrived.notify()
+            await asyncio.wait(self._working, timeout=DRAIN_TIMEOUT_S)  # an effect outside the database is not undone
+        finally:
+            await stop(self._working)
 
     async def _receive(self) -> None:
         async with lease(self._database, _lock_of(self._service), RECEIVER_IDLE_S_MAX) as session:

@@ -145,3 +145,26 @@ async def test_a_worker_repeats_its_steps_while_its_context_lasts() -> None:
         async with asyncio.timeout(10):
             await entered.wait()
     assert asyncio.all_tasks() == before
+
+
+async def test_stopping_completes_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that needs a second cancellation is not left behind."""
+    monkeypatch.setattr("mesh.background.CANCEL_AGAIN_S", 0.02)
+    cancellations = 0
+
+    async def stubborn() -> None:
+        nonlocal cancellations
+        while cancellations < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancellations += 1
+
+    work = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(stop([work]))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert work.done()

@@ -492,6 +492,32 @@ async def test_a_stopping_inbox_finishes_what_it_began(
 
 
 @pytest.mark.usefixtures("relay")
+async def test_an_inbox_ends_although_its_end_is_cancelled(
+    database: Database, broker: Broker, publish_notes: PublishNotes
+) -> None:
+    """Nothing of it goes on, also where a handler was at work."""
+    begun = asyncio.Event()
+
+    async def endless(_: Connection, __: Event[Any]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def serve() -> None:
+        async with inbox(database, broker, {Note: endless}):
+            await begun.wait()
+
+    before = asyncio.all_tasks()
+    await publish_notes("notes/1", "a")
+    serving = asyncio.create_task(serve())
+    await begun.wait()
+    await asyncio.sleep(0.05)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert [task for task in asyncio.all_tasks() - before if "keep_running" in repr(task)] == []
+
+
+@pytest.mark.usefixtures("relay")
 async def test_a_handler_continues_the_trace(database: Database, broker: Broker, publish_notes: PublishNotes) -> None:
     """A handler runs in the trace of the call that published the event."""
     traceparent = f"00-{0xABC:032x}-{0xDEF:016x}-01"

@@ -37,6 +37,12 @@ BODY_BYTES_AHEAD: Final = 16 * 1024
 PIECE_BYTES: Final = 2 * 1024
 """How much is parsed at once where requests begin, so that few of them wait for the replies to earlier ones."""
 
+BODY_PIECE_BYTES: Final = 64 * 1024
+"""How much is parsed at once in a body, which smaller pieces would make slow. Requests may follow in the same piece."""
+
+PIPELINED_MAX: Final = 128
+"""The most requests that wait for the replies to earlier ones, more than fit into PIECE_BYTES."""
+
 LATER_BYTES: Final = 16 * 1024
 """How much is read behind requests that wait. Reading goes on until then, because only a read shows that a client has
 disconnected.
@@ -117,11 +123,14 @@ class Http1Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        self._later += data
-        while self._later and self._is_next():
-            size = PIECE_BYTES if self._head.in_head or self._head.is_between else BODY_BYTES_AHEAD
-            piece, self._later = self._later[:size], self._later[size:]
+        unparsed: bytes | memoryview = self._later + data
+        if len(unparsed) > PIECE_BYTES:
+            unparsed = memoryview(unparsed)  # so that pieces are not copied
+        while unparsed and self._is_next():
+            size = PIECE_BYTES if self._head.in_head or self._head.is_between else BODY_PIECE_BYTES
+            piece, unparsed = unparsed[:size], unparsed[size:]
             self._receive(piece)
+        self._later = bytes(unparsed)
         if self.pipeline:
             self._pace_reading()
 
@@ -129,7 +138,7 @@ class Http1Protocol(HttpToolsProtocol):
         """Returns whether what comes next may be parsed."""
         return not (self.pipeline or self.parser is None or self._pending_rejection or self.transport.is_closing())
 
-    def _receive(self, piece: bytes) -> None:
+    def _receive(self, piece: bytes | memoryview) -> None:
         self._head.start_read(len(piece))
         while piece:
             piece = self._parse(piece)
@@ -143,7 +152,7 @@ class Http1Protocol(HttpToolsProtocol):
         elif self._head.in_head and self._head_timer is None:
             self._start_head_timer()
 
-    def _parse(self, data: bytes) -> bytes:
+    def _parse(self, data: bytes | memoryview) -> bytes:
         """Parses what has arrived. Returns what is to be parsed next."""
         try:
             self.parser.feed_data(data)
@@ -153,7 +162,7 @@ class Http1Protocol(HttpToolsProtocol):
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
             elif self._ignores_upgrade():
-                return self._head_without_upgrade() + data[upgrade.args[0] :]
+                return self._head_without_upgrade() + bytes(data[upgrade.args[0] :])
         return b""
 
     def _ignores_upgrade(self) -> bool:
@@ -218,6 +227,10 @@ class Http1Protocol(HttpToolsProtocol):
             raise self._rejection
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, section 10.1.1
+        if len(self.pipeline) >= PIPELINED_MAX:
+            text = f"More than {PIPELINED_MAX} requests wait for the replies to earlier ones on this connection."
+            self._rejection = HttpError(503, text, "OVERLOADED", retry_after_s=1)
+            raise self._rejection
         if self.parser.should_upgrade() and self._should_upgrade():
             self._connection.handshake = handshake_scope(self.url, self.headers)
         super().on_headers_complete()

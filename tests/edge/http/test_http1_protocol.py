@@ -12,6 +12,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from edge.contract.contract import Contract, read
+from edge.http.http1_protocol import PIPELINED_MAX
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.protocols.rest.contract import FEEDS, STREAMING
@@ -294,6 +295,18 @@ async def test_few_of_many_pipelined_requests_wait(client: Client, backend: Back
         for _ in range(2000):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             await reader.readexactly(len(b'{"i32":1}'))
+
+
+async def test_requests_behind_a_body_are_limited(client: Client, backend: Backend) -> None:
+    """Those within the limit are answered; one more is an error and the end of the connection."""
+    body = b'{"i32":1}'.rjust(5000)
+    post = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    async with connection(client) as (reader, writer):
+        writer.write(post + b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n" * 1000)
+        answers = await reader.read()
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)
+    assert statuses == [b"200"] * (1 + PIPELINED_MAX) + [b"503"]
+    assert b"OVERLOADED" in answers
 
 
 async def test_many_pipelined_requests_are_not_read_ahead(client: Client, backend: Backend) -> None:

@@ -108,6 +108,16 @@ async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
         raise cancelled
 
 
+async def finish(tasks: Iterable[asyncio.Task[None]], within_s: float) -> None:
+    """Waits until tasks have ended. Stops those that have not in time, or once the caller is cancelled."""
+    finishing = list(tasks)
+    try:
+        if finishing:
+            await asyncio.wait(finishing, timeout=within_s)
+    finally:
+        await stop(finishing)
+
+
 class Worker:
     """A component of a process that repeats its steps in the background while its context lasts."""
 

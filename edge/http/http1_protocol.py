@@ -274,8 +274,7 @@ class Http1Protocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             # Replies keep the order of the requests: RFC 9112, section 9.3.2.
             text = "A WebSocket handshake must wait for the replies to earlier requests on its connection."
-            self._pending_rejection = self._pending_rejection or HttpError(400, text, "MALFORMED_REQUEST")
-            self.flow.pause_reading()
+            self._reject(HttpError(400, text, "MALFORMED_REQUEST"))
             return
         self._connection.mark_busy()
         self.url = b"/"

@@ -107,13 +107,8 @@ class RawChannel:
             raise deadline_exceeded()
         if patience_s >= timeout_s:
             return await self._attempts(path, request, timeout_s, patience_s, metadata, idempotent=idempotent)
-        try:
-            async with asyncio.timeout(patience_s) as patience:
-                return await self._attempts(path, request, timeout_s, patience_s, metadata, idempotent=idempotent)
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            raise deadline_exceeded() from None
+        async with _within(patience_s):
+            return await self._attempts(path, request, timeout_s, patience_s, metadata, idempotent=idempotent)
 
     async def _attempts(
         self, path: str, request: bytes, timeout_s: float, patience_s: float, metadata: Metadata, *, idempotent: bool
@@ -182,20 +177,15 @@ class RawChannel:
         failure: Callable[[CallError], MeshError],
     ) -> StreamCall:
         """Enters a stream of the transport. Its caller waits until the time.monotonic() second `patience_by`."""
-        try:
-            async with asyncio.timeout(patience_by - time.monotonic()) as patience:
-                try:
-                    return await stack.enter_async_context(opening)
-                except CallError as error:
-                    self._record(begun, math.inf, error.code)
-                    raise failure(error) from error
-                except asyncio.CancelledError:
-                    self._record(begun, math.inf, Code.CANCELLED)
-                    raise
-        except TimeoutError:
-            if not patience.expired():
+        async with _within(patience_by - time.monotonic()):
+            try:
+                return await stack.enter_async_context(opening)
+            except CallError as error:
+                self._record(begun, math.inf, error.code)
+                raise failure(error) from error
+            except asyncio.CancelledError:
+                self._record(begun, math.inf, Code.CANCELLED)
                 raise
-            raise deadline_exceeded() from None
 
     async def _attempt(
         self, path: str, request: bytes, deadline: float, metadata: Metadata, connect_by: float
@@ -257,6 +247,18 @@ class RawChannel:
             self._breaker.record_abandoned()
         else:
             self._breaker.record_answer()
+
+
+@contextlib.asynccontextmanager
+async def _within(patience_s: float) -> AsyncIterator[None]:
+    """Raises DeadlineExceeded if the block takes longer."""
+    try:
+        async with asyncio.timeout(patience_s) as patience:
+            yield
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        raise deadline_exceeded() from None
 
 
 def _connect_deadline(timeout_s: float) -> float:

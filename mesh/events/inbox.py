@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import structlog
 from protobuf import Message
 
-from mesh.background import WorkSignal, keep_running, stop
+from mesh.background import WorkSignal, finish, keep_running, stop
 from mesh.database import Connection, Database, Session
 from mesh.events import inbox_table, metrics
 from mesh.events.broker import Broker, Delivery, Subscription
@@ -110,11 +110,10 @@ class Inbox:
     ) -> None:
         try:
             await stop(self._receiving)
+        finally:
             self._ended.set()
             self._arrived.notify()
-            await asyncio.wait(self._working, timeout=DRAIN_TIMEOUT_S)  # an effect outside the database is not undone
-        finally:
-            await stop(self._working)
+            await finish(self._working, DRAIN_TIMEOUT_S)  # an effect outside the database is not undone
 
     async def _receive(self) -> None:
         async with lease(self._database, _lock_of(self._service), RECEIVER_IDLE_S_MAX) as session:

@@ -10,8 +10,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from edge.http.http1_protocol import Http1Protocol
 from edge.http.request import Request
-from tests.edge.backend import Backend, Context, Received
-from tests.edge.http.test_http1_protocol import answer_to, connection
+from tests.edge.backend import Backend
+from tests.edge.http.test_http1_protocol import answer_to, connection, never_answers
 from tests.edge.served import Client
 from tests.garbage import alive, settled
 
@@ -80,7 +80,7 @@ async def test_pipelined_requests_of_a_lost_connection_are_freed(
     client: Client, backend: Backend, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Those that were not begun are never served. The one that was running is no error of the edge."""
-    backend.answer = unanswered
+    never_answers(backend)
     before = alive(Http1Protocol, RequestResponseCycle)
     for number in range(1, 6):
         async with connection(client) as (_, writer):
@@ -92,9 +92,3 @@ async def test_pipelined_requests_of_a_lost_connection_are_freed(
     assert await settled(before, Http1Protocol, RequestResponseCycle) <= before
     assert len(backend.calls) == 5
     assert "Traceback" not in "".join(capfd.readouterr())
-
-
-async def unanswered(_: Received, __: Context) -> bytes:
-    """Never answers a call."""
-    await asyncio.Event().wait()
-    raise AssertionError("the event is never set")

@@ -10,7 +10,7 @@ from uuid import uuid4
 import structlog
 from prometheus_client import Counter
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import finish, keep_running, stop, wait
 from mesh.database import Connection, Database
 from mesh.standard_webhooks import signed_headers
 from services.notifications.domain.notification import Kind
@@ -92,11 +92,11 @@ class WebhookDeliveries:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        if self._dispatching is not None:
-            await stop([self._dispatching])
-        if self._delivering:
-            await asyncio.wait(self._delivering, timeout=self._drain_s)
-        await stop(self._delivering)
+        try:
+            if self._dispatching is not None:
+                await stop([self._dispatching])
+        finally:
+            await finish(self._delivering, self._drain_s)
 
     async def _dispatch(self) -> None:
         """Takes an endpoint that is due and starts to deliver to it, or waits for one. One task looks for endpoints,

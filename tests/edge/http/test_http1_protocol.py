@@ -255,13 +255,7 @@ async def test_a_client_of_http_1_0_gets_no_interim_response(client: Client, bac
 @pytest.mark.parametrize("pause_s", [0, 0.05])
 async def test_a_handshake_does_not_overtake_a_request(client: Client, backend: Backend, pause_s: float) -> None:
     """It is rejected after the reply: a WebSocket must not contain the reply to an earlier request."""
-    go = asyncio.Event()
-
-    async def answer(received: Received, _: Context) -> bytes:
-        await go.wait()
-        return received.request
-
-    backend.answer = answer
+    go = echoes_later(backend)
     handshake = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: "
     async with connection(client) as (reader, writer):
         writer.write(b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -276,13 +270,7 @@ async def test_a_handshake_does_not_overtake_a_request(client: Client, backend: 
 
 async def test_few_of_many_pipelined_requests_wait(client: Client, backend: Backend) -> None:
     """All are answered, but a client does not make the edge hold thousands of requests by one read."""
-    go = asyncio.Event()
-
-    async def answer(received: Received, _: Context) -> bytes:
-        await go.wait()
-        return received.request
-
-    backend.answer = answer
+    go = echoes_later(backend)
     request = b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n"
     before = alive(RequestResponseCycle)
     async with connection(client) as (reader, writer):
@@ -311,13 +299,7 @@ async def test_requests_behind_a_body_are_limited(client: Client, backend: Backe
 
 async def test_many_pipelined_requests_are_not_read_ahead(client: Client, backend: Backend) -> None:
     """All pipelined requests are answered, but no more are read ahead than fit into one read."""
-    go = asyncio.Event()
-
-    async def answer(received: Received, _: Context) -> bytes:
-        await go.wait()
-        return received.request
-
-    backend.answer = answer
+    go = echoes_later(backend)
     request = b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n" % (b"a" * 10_000)
     async with connection(client) as (reader, writer):
         writer.transport.set_write_buffer_limits(high=0)
@@ -344,6 +326,18 @@ async def send_each(writer: asyncio.StreamWriter, requests: list[bytes], sent: l
         writer.write(request)
         await writer.drain()
         sent.append(len(request))
+
+
+def echoes_later(backend: Backend) -> asyncio.Event:
+    """Returns an event that the backend waits for, before it answers with what it got."""
+    go = asyncio.Event()
+
+    async def answer(received: Received, _: Context) -> bytes:
+        await go.wait()
+        return received.request
+
+    backend.answer = answer
+    return go
 
 
 def never_answers(backend: Backend) -> asyncio.Event:

@@ -46,7 +46,7 @@ class Peer:
 
     def pause_reading(self) -> None:
         """Reads nothing more."""
-        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
 
     def send_eof(self) -> None:
         """Closes the server's side of the connection."""

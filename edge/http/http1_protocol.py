@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.http.access_record import AccessRecord
+from edge.http.close_delimited import CloseDelimited
 from edge.http.connection import Connection
 from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
@@ -243,6 +244,8 @@ class Http1Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = CloseDelimited(app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:

@@ -99,6 +99,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.conn.fail(CloseCode.POLICY_VIOLATION, "too many fragments")
             self.handle_parser_exception()
 
+    def send_receive_event_to_app(self) -> None:
+        """Gives a complete message to the application. Closes on a text that is not UTF-8 (RFC 6455, section 8.1); for
+        uvicorn it would be an error, and one in the log.
+        """
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.conn.fail(CloseCode.INVALID_DATA, "a text is not UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
     def _hold(self, event: Frame) -> bool:
         """Counts the bytes of a frame as held. Closes the connection and returns False if there is no room. Frames that
         the client sends before it reads our close frame are not held either.

@@ -252,6 +252,24 @@ async def test_a_client_of_http_1_0_gets_no_interim_response(client: Client, bac
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answers) == [b"200"]
 
 
+async def test_a_client_of_http_1_0_gets_no_chunks(tmp_path: Path) -> None:
+    """RFC 9112, section 6.1: the end of the connection is the end of a stream."""
+    feeds = read(compile_image(FEEDS, tmp_path))
+    async with (
+        backend_of(feeds.registry, STREAMING) as source,
+        edge_of(feeds, source.port) as client,
+        connection(client) as (reader, writer),
+    ):
+        body = b'[{"number":1},{"number":2}]'
+        head = b"POST /v1/tracks/a:chat HTTP/1.0\r\naccept: application/x-ndjson\r\ncontent-length: %d\r\n\r\n"
+        writer.write(head % len(body) + body)
+        answer_head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+    assert answer_head.startswith(b"HTTP/1.1 200 ")
+    assert b"transfer-encoding" not in answer_head
+    assert b"connection: close" in answer_head
+    assert [json.loads(line)["number"] for line in answer.splitlines()] == [1, 2]
+
+
 @pytest.mark.parametrize("pause_s", [0, 0.05])
 async def test_a_handshake_does_not_overtake_a_request(client: Client, backend: Backend, pause_s: float) -> None:
     """It is rejected after the reply: a WebSocket must not contain the reply to an earlier request."""

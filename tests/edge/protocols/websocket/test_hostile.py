@@ -73,14 +73,17 @@ async def close_code(connection: Wire) -> int:
         (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", 1002),
     ],
 )
-async def test_garbage_closes_the_websocket(reader: Client, source: Backend, frames: bytes, code: int) -> None:
-    """The code is that of RFC 6455, section 7.4.1, and the call is cancelled."""
+async def test_garbage_closes_the_websocket(
+    reader: Client, source: Backend, caplog: pytest.LogCaptureFixture, frames: bytes, code: int
+) -> None:
+    """The code is that of RFC 6455, section 7.4.1, the call is cancelled, and the log has no error."""
     async with wire(reader) as connection:
         await open_by_hand(connection, CHAT)
         connection.writer.write(frames)
         assert await close_code(connection) == code
     while len(source.ended) < len(source.calls):
         await asyncio.sleep(0.01)
+    assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(

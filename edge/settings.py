@@ -200,7 +200,7 @@ class EdgeSettings(ProcessSettings):
         description="the maximum size of a body, or of a message of a stream, after decompression",
     )
     connections_max: int = Field(
-        2000, ge=1, le=100_000, description="the maximum number of open connections, each of which may take 80 kB"
+        2000, ge=1, le=100_000, description="the maximum number of open connections, each of which may take 93 kB"
     )
     held_bytes_max: int = Field(
         33_554_432,

@@ -7,6 +7,7 @@ import structlog
 
 from edge.call.allowances import ENTRIES_MAX
 from edge.call.response_reader import AHEAD_BYTES_MAX
+from edge.http.head_size import HEADER_BYTES, HEADERS_MAX
 from edge.http.http1_protocol import BODY_BYTES_AHEAD
 from edge.http.reply_writer import BYTES_FREE
 from edge.settings import EdgeSettings
@@ -30,7 +31,8 @@ def memory_bytes(settings: EdgeSettings, methods: int) -> dict[str, int]:
     """Returns the bytes that the limits of these settings allow, by what takes them, when each of the contract's
     `methods` has been called.
     """
-    connection = _CONNECTION_BYTES + settings.head_bytes_max + BODY_BYTES_AHEAD + BYTES_FREE
+    head = settings.head_bytes_max + HEADERS_MAX * HEADER_BYTES
+    connection = _CONNECTION_BYTES + head + BODY_BYTES_AHEAD + BYTES_FREE
     share = worker_settings(settings)
     of_each_worker = {
         "base": _BASE_BYTES,

@@ -1,5 +1,13 @@
 """The size of request heads while they arrive, which the parser does not limit."""
 
+from typing import Final
+
+HEADERS_MAX: Final = 100
+"""The most headers of a request, as in Envoy and Apache. Short ones take much more memory than they have bytes."""
+
+HEADER_BYTES: Final = 160
+"""The memory of a header, without its name and its value."""
+
 
 class HeadSize:
     """The position in the current request of one connection, and a count of the bytes of its head.
@@ -11,6 +19,7 @@ class HeadSize:
         "_begun",
         "_bytes_max",
         "_head_bytes",
+        "_headers",
         "_pending_bytes",
         "_read_bytes",
         "_unparsed_bytes",
@@ -27,6 +36,7 @@ class HeadSize:
         self._begun = 0  # requests that begin in the current read
         self._read_bytes = 0  # size of the current read
         self._was_between = True  # before the current read
+        self._headers = 0
         self._head_bytes = 0  # in complete headers
         self._pending_bytes = 0  # received since the head began
         self._unparsed_bytes = 0  # buffered by the parser for an unfinished line
@@ -48,14 +58,15 @@ class HeadSize:
     def start_message(self) -> None:
         """Starts the head of the next request."""
         self.in_head, self.is_between = True, False
-        self._head_bytes = self._pending_bytes = self._unparsed_bytes = 0
+        self._headers = self._head_bytes = self._pending_bytes = self._unparsed_bytes = 0
         self._begun += 1
 
     def exceeds_with_header(self, name: bytes, value: bytes) -> bool:
         """Counts a complete header or trailer. Returns whether the head is too large with it."""
         self._unparsed_bytes = 0
+        self._headers += 1
         self._head_bytes += len(name) + len(value) + 4
-        return self._head_bytes > self._bytes_max
+        return self._headers > HEADERS_MAX or self._head_bytes > self._bytes_max
 
     def end_line(self) -> None:
         """Forgets the bytes of a line or a piece of the body that has been parsed."""

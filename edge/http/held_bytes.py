@@ -53,12 +53,13 @@ class HeldBytes:
 class HeldByteCounter:
     """A counter of the bytes that one request or connection holds. They are freed at the end of the context."""
 
-    __slots__ = ("_budget", "_bytes", "_client")
+    __slots__ = ("_budget", "_client", "bytes")
 
     def __init__(self, budget: HeldBytes, client: str) -> None:
         self._budget = budget
         self._client = client
-        self._bytes = 0
+        self.bytes = 0
+        """The number of held bytes."""
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +72,9 @@ class HeldByteCounter:
     def add(self, count: int) -> None:
         """Holds more bytes. Raises as HeldBytes.change()."""
         self._budget.change(self._client, count)
-        self._bytes += count
+        self.bytes += count
 
     def set(self, count: int) -> None:
         """Sets the number of held bytes. Raises as HeldBytes.change()."""
-        if count != self._bytes:
-            self.add(count - self._bytes)
+        if count != self.bytes:
+            self.add(count - self.bytes)

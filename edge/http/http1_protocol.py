@@ -20,9 +20,9 @@ from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.draining import Drain
 from edge.http.errors import HttpError, render
-from edge.http.head_size import HeadSize
+from edge.http.head_size import HEADER_BYTES, HEADERS_MAX, HeadSize
 from edge.http.held_bytes import HeldBytes
-from edge.http.request_head import head_error
+from edge.http.request_head import body_length, head_error
 from edge.http.request_id import REQUEST_ID, request_id
 from edge.http.stall_timer import StallTimer
 from edge.http.websocket_upgrade import acceptable_handshake, asks_for_websocket, handshake_scope
@@ -35,22 +35,26 @@ UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 BODY_BYTES_AHEAD: Final = 16 * 1024
 """The maximum of a body that is read before the application asks for it."""
 
-PIECE_BYTES: Final = 2 * 1024
-"""How much is parsed at once where requests begin, so that few of them wait for the replies to earlier ones."""
+PIECE_BYTES: Final = 64 * 1024
+"""How much is parsed at once, and not beyond the end of a head or of a body whose length is known, so that one request
+waits for the reply to an earlier one, and the others behind it as bytes.
+"""
 
-BODY_PIECE_BYTES: Final = 64 * 1024
-"""How much is parsed at once in a body, which smaller pieces would make slow. Requests may follow in the same piece."""
-
-PIPELINED_MAX: Final = 128
-"""The most requests that wait for the replies to earlier ones, more than fit into PIECE_BYTES."""
+PIPELINED_MAX: Final = 4
+"""The most requests that wait. There may be more than one behind a chunked body, whose end only the parser finds."""
 
 LATER_BYTES: Final = 16 * 1024
 """How much is read behind requests that wait. Reading goes on until then, because only a read shows that a client has
 disconnected.
 """
 
+WAITING_BYTES: Final = 4096
+"""The memory of a request that waits, without its headers."""
+
 LINGER_S: Final = 2.0
 """The time that an idle connection stays open after the server has stopped."""
+
+_HEAD_END: Final = b"\r\n\r\n"
 
 
 class Http1Protocol(HttpToolsProtocol):
@@ -69,16 +73,19 @@ class Http1Protocol(HttpToolsProtocol):
         self._unread_bytes = 0
         self._is_draining = False
         self._is_arriving = False  # a request whose slot is not marked yet, because most are complete in one read
+        self._body_bytes = 0  # of the body that is being parsed
         self._head_timer: asyncio.TimerHandle | None = None
         self._later = b""  # what has arrived and is not parsed, because requests wait
         self._running: Any = None  # the cycle of the request that is being answered, or was the last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        address = self.client[0] if self.client else ""
         self._connection = Connection(transport, self.held)
+        self._held_later = self.held.of(address)
         self._stall = StallTimer(transport, self.limits.stall_s)
         self.app_state = {**self.app_state, Connection.KEY: self._connection}
-        self._connection.slot = self.slots.admit(self.client[0] if self.client else "", transport.abort)
+        self._connection.slot = self.slots.admit(address, transport.abort)
         if self._connection.slot is None:
             self._reject(HttpError(503, "There are too many connections.", "OVERLOADED", retry_after_s=1))
             return
@@ -90,9 +97,7 @@ class Http1Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         self._stall.stop()
-        if self.pipeline:
-            self.pipeline.clear()
-            self.cycle = self._running  # uvicorn ends the one that was parsed last
+        self._drop_later()  # uvicorn ends the cycle that was parsed last
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn forgets the timer, which keeps this object, after a reset
         self._connection.handle_loss()
@@ -124,20 +129,31 @@ class Http1Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        unparsed: bytes | memoryview = self._later + data
-        if len(unparsed) > PIECE_BYTES:
-            unparsed = memoryview(unparsed)  # so that pieces are not copied
-        while unparsed and self._is_next():
-            size = PIECE_BYTES if self._head.in_head or self._head.is_between else BODY_PIECE_BYTES
-            piece, unparsed = unparsed[:size], unparsed[size:]
-            self._receive(piece)
-        self._later = bytes(unparsed)
-        if self.pipeline:
-            self._pace_reading()
+        data, start = self._later + data, 0
+        while start < len(data) and self._is_next():
+            end = self._end_of_piece(data, start)
+            self._receive(data if not start and end >= len(data) else memoryview(data)[start:end])
+            start = end
+        if self._is_arriving and self._connection.slot is not None:
+            self._is_arriving = False
+            self._connection.slot.mark_receiving()
+        if self.pipeline or self._held_later.bytes:
+            self._hold_later(data[start:])
 
     def _is_next(self) -> bool:
         """Returns whether what comes next may be parsed."""
         return not (self.pipeline or self.parser is None or self._pending_rejection or self.transport.is_closing())
+
+    def _end_of_piece(self, data: bytes, start: int) -> int:
+        """Returns where the piece ends that is parsed next."""
+        end = start + PIECE_BYTES
+        if self._head.is_between and data[start] in b"\r\n":
+            start = len(data) - len(data[start:].lstrip(b"\r\n"))
+        if self._head.in_head or self._head.is_between:
+            head_end = data.find(_HEAD_END, start, end)
+            return end if head_end < 0 else head_end + len(_HEAD_END)
+        left = body_length(self.headers) - self._body_bytes
+        return min(start + left, end) if left > 0 else end
 
     def _receive(self, piece: bytes | memoryview) -> None:
         self._head.start_read(len(piece))
@@ -145,13 +161,36 @@ class Http1Protocol(HttpToolsProtocol):
             piece = self._parse(piece)
         if self.transport.is_closing():
             return
-        if self._is_arriving and self._connection.slot is not None:
-            self._is_arriving = False
-            self._connection.slot.mark_receiving()
         if self._head.exceeds_after_read():
             self._reject(self._too_large())
         elif self._head.in_head and self._head_timer is None:
             self._start_head_timer()
+
+    def _hold_later(self, later: bytes) -> None:
+        """Keeps what waits, within the budget for held bytes, and reads on up to LATER_BYTES. If there is no room, none
+        of the requests that wait is served.
+        """
+        if not self.pipeline:
+            self._drop_later()
+            return
+        try:
+            self._held_later.set(len(later) + sum(_waiting_bytes(cycle) for cycle, _ in self.pipeline))
+        except MeshError as error:
+            self._drop_later()
+            self._pending_rejection = error
+        else:
+            self._later = later
+        if len(self._later) < LATER_BYTES and self._pending_rejection is None:
+            self.flow.resume_reading()
+        else:
+            self.flow.pause_reading()
+
+    def _drop_later(self) -> None:
+        self._later = b""
+        self._held_later.set(0)
+        if self.pipeline:
+            self.pipeline.clear()
+            self.cycle = self._running
 
     def _parse(self, data: bytes | memoryview) -> bytes:
         """Parses what has arrived. Returns what is to be parsed next."""
@@ -185,6 +224,7 @@ class Http1Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head.start_message()
+        self._body_bytes = 0
         self._is_arriving = self.cycle is None or self.cycle.response_complete
 
     def on_message_complete(self) -> None:
@@ -253,7 +293,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._mark_slot()
         if self._pending_rejection is not None:
             self._reject(self._pending_rejection)
-        elif self._later or self.pipeline:
+        elif self._held_later.bytes:
             self.data_received(b"")
 
     def on_chunk_header(self) -> None:
@@ -263,6 +303,7 @@ class Http1Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         self._head.end_line()
+        self._body_bytes += len(body)
         if not self.cycle.response_complete and len(self.cycle.body) > BODY_BYTES_AHEAD:
             self.flow.pause_reading()
         if self.cycle.response_complete:
@@ -293,13 +334,6 @@ class Http1Protocol(HttpToolsProtocol):
         method, version = self.parser.get_method(), self.parser.get_http_version()
         return self._should_upgrade_to_ws() and asks_for_websocket(method, version, self.headers)
 
-    def _pace_reading(self) -> None:
-        """Reads on behind requests that wait, up to LATER_BYTES."""
-        if len(self._later) < LATER_BYTES and self._pending_rejection is None:
-            self.flow.resume_reading()
-        else:
-            self.flow.pause_reading()
-
     def _mark_slot(self) -> None:
         """Marks the connection's slot as idle, receiving or busy."""
         if self._connection.slot is None:
@@ -316,7 +350,8 @@ class Http1Protocol(HttpToolsProtocol):
         cycle.default_headers = [*self.server_state.default_headers, *self.drain.headers()]
 
     def _too_large(self) -> HttpError:
-        text = f"The request line and the headers are larger than {self.limits.size_bytes_max} bytes."
+        size = f"larger than {self.limits.size_bytes_max} bytes"
+        text = f"The request line and the headers are {size}, or there are more than {HEADERS_MAX} headers."
         return HttpError(431, text, "HEADERS_TOO_LARGE")
 
     def _start_head_timer(self) -> None:
@@ -368,6 +403,12 @@ class Http1Protocol(HttpToolsProtocol):
         self.transport.close()
         record.response_bytes = len(body)
         record.write()
+
+
+def _waiting_bytes(cycle: Any) -> int:
+    """Returns the memory of a request that waits."""
+    headers = cycle.scope["headers"]
+    return WAITING_BYTES + len(cycle.body) + sum(HEADER_BYTES + len(name) + len(value) for name, value in headers)
 
 
 def http1_protocol_class(

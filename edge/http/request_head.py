@@ -27,6 +27,11 @@ def head_error(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> 
     return ""
 
 
+def body_length(headers: list[tuple[bytes, bytes]]) -> int:
+    """Returns the length of the body behind a well-formed head, 0 if no header has it."""
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
+
+
 def can_parse_method(method: str) -> bool:
     """Returns whether the parser accepts requests of this HTTP method; httptools knows a fixed list."""
     try:

@@ -35,7 +35,7 @@ def test_the_limits_fit_in_the_pod() -> None:
 @pytest.mark.parametrize(
     ("changed", "more"),
     [
-        ({"connections_max": 2001}, 10_000 + 32_768 + 2 * 16_384),
+        ({"connections_max": 2001}, 10_000 + 32_768 + 16_000 + 2 * 16_384),
         ({"head_bytes_max": 32_769}, 2000),
         ({"concurrent_streams_max": 1001}, 60_000 + 8_192),
         ({"held_bytes_max": 33_554_433}, 1),

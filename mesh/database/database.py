@@ -79,7 +79,9 @@ class Database:
     async def transaction(
         self, *, statement_timeout_s: float = math.inf, settings: Mapping[str, str] = MappingProxyType({})
     ) -> AsyncIterator[Connection]:
-        """Runs a transaction (READ COMMITTED): commits at the end of the block, rolls back if the block raises.
+        """Runs a transaction: commits at the end of the block, rolls back if the block raises.
+
+        It is READ COMMITTED: each statement sees all that was committed before it.
 
         A statement may take `statement_timeout_s`, but at most DATABASE_STATEMENT_TIMEOUT_S, and less than the time
         left until the deadline of the call being handled. If that call is cancelled, because its caller has left, the

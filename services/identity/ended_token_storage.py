@@ -58,13 +58,18 @@ async def count_ended(tx: Connection) -> int:
 
 
 async def read_ended(tx: Connection, after: int) -> tuple[datetime, int, Sequence[EndedToken]]:
-    """Returns the time of the database, the last sequence (0 if there is none), and the entries after `after`."""
+    """Returns the time of the database, the last sequence (0 if there is none), and the entries after `after`.
+
+    Each statement has a snapshot of its own. The last sequence is read first, because an entry that is committed
+    between the two would otherwise count as read, and never be.
+    """
+    head = await tx.fetchrow("SELECT now() AS now, coalesce(max(sequence), 0) AS last FROM ended_tokens")
+    assert head is not None, "aggregates have a row"
     rows = await tx.fetch(
         "SELECT sequence, id, expire_time FROM ended_tokens WHERE sequence > $1 ORDER BY sequence", after
     )
-    last = await tx.fetchval("SELECT coalesce(max(sequence), 0) FROM ended_tokens")
-    now = await tx.fetchval("SELECT now()")
-    return now, last, [EndedToken(row["sequence"], row["id"], row["expire_time"]) for row in rows]
+    entries = [EndedToken(row["sequence"], row["id"], row["expire_time"]) for row in rows]
+    return head["now"], entries[-1].sequence if entries else head["last"], entries
 
 
 async def acknowledge(tx: Connection, reader: UUID, seen: int) -> None:

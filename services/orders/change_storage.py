@@ -47,7 +47,7 @@ async def list_changes(tx: Connection, order: UUID, page: Page) -> tuple[Sequenc
     """Returns a page of the changes of an order, the oldest first, and the next page's token."""
     query = """
         SELECT version, change_time, actor, state, pending_step, reason FROM order_changes
-        WHERE order_uid = $1 AND version > $2 ORDER BY version LIMIT $3
+        WHERE order_uid = $1 AND version > $2::bigint ORDER BY version LIMIT $3
     """
     [after] = page.after or (0,)
     rows = await tx.fetch(query, order, after, page.limit)

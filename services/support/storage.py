@@ -123,7 +123,7 @@ async def find_posted(tx: Connection, conversation: UUID, sender: str, request_i
 
 async def list_messages(tx: Connection, conversation: UUID, page: Page) -> tuple[Sequence[ChatMessage], str]:
     """Returns a page of the messages of a conversation, the newest first, and the next page's token."""
-    older = "AND number < $3" if page.after else ""
+    older = "AND number < $3::bigint" if page.after else ""
     query = f"SELECT {_MESSAGE} FROM messages WHERE conversation_uid = $1 {older} ORDER BY number DESC LIMIT $2"
     rows = await tx.fetch(query, conversation, page.limit, *(page.after or ()))
     return page.split([_message(row) for row in rows], lambda each: (each.number,))
@@ -132,7 +132,8 @@ async def list_messages(tx: Connection, conversation: UUID, page: Page) -> tuple
 async def read_messages(tx: Connection, conversation: UUID, after: int) -> Sequence[ChatMessage]:
     """Returns the messages after this number, in their order, at most READ_MAX."""
     query = f"""
-        SELECT {_MESSAGE} FROM messages WHERE conversation_uid = $1 AND number > $2 ORDER BY number LIMIT {READ_MAX}
+        SELECT {_MESSAGE} FROM messages
+        WHERE conversation_uid = $1 AND number > $2::bigint ORDER BY number LIMIT {READ_MAX}
     """
     return [_message(row) for row in await tx.fetch(query, conversation, after)]
 

@@ -123,6 +123,28 @@ async def test_a_deletion_returns_when_all_replicas_know(identity: Identity) -> 
     await asyncio.gather(*following, return_exceptions=True)
 
 
+async def test_no_entry_is_missed_while_tokens_end_at_the_same_time(identity: Identity) -> None:
+    """A replica that reads the list while others end tokens has all of them."""
+    replica, ending = EndedTokenList(identity.database, timedelta(seconds=900)), asyncio.Event()
+    names = [f"{session}-{number}" for session in range(3) for number in range(60)]
+
+    async def end(session: int) -> None:
+        for name in names[session::3]:
+            async with identity.database.transaction() as tx:
+                await replica.end(tx, "sid", name)
+
+    async def read() -> None:
+        while not ending.is_set():
+            await replica.refresh()
+
+    reading = asyncio.create_task(read())
+    await asyncio.gather(*map(end, range(3)))
+    ending.set()
+    await reading
+    await replica.refresh()
+    assert [name for name in names if not replica.holds([ended_id("sid", name)])] == []
+
+
 async def test_a_reader_that_is_gone_delays_only_one_call(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that does not acknowledge an entry is deleted, until it polls again."""
     monkeypatch.setattr(ended_tokens, "SPREAD_TIMEOUT_S", 0.2)

@@ -10,6 +10,7 @@ from meshwright.orders.v1.orders_pb import (
     CancelOrderRequest,
     CreateOrderRequest,
     GetOrderRequest,
+    ListOrderChangesRequest,
     ListOrdersRequest,
     Order,
     OrderLine,
@@ -27,6 +28,7 @@ from mesh.errors import (
     Unauthenticated,
     Unavailable,
 )
+from mesh.position import encode, fingerprint
 from tests.services.calls import acting_with
 from tests.services.orders.shop import CUSTOMER_SCOPES, STAFF_SCOPES, Shop, product
 
@@ -286,6 +288,15 @@ async def test_pages_are_the_newest_first(shop: Shop) -> None:
     names = [(await shop.create(("products/spade", 1))).name for _ in range(5)]
     await shop.create(("products/spade", 1), subject="users/eve")
     assert await shop.names(2) == names[::-1]
+
+
+async def test_a_position_beyond_all_changes(shop: Shop) -> None:
+    """A forged token only selects another position, whatever number it has."""
+    order = await shop.create(("products/spade", 1))
+    token = encode(fingerprint(["changes", order.name.removeprefix("orders/")]), (2**40,))
+    with acting_with(shop.issuer.token("users/ada", CUSTOMER_SCOPES)):
+        request = ListOrderChangesRequest(parent=order.name, page_token=token)
+        assert (await shop.orders.list_order_changes(request)).changes == []
 
 
 async def test_a_page_token_is_for_its_list(shop: Shop) -> None:

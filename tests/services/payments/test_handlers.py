@@ -114,13 +114,16 @@ async def test_staff_refund_in_parts(client: PaymentsServiceClient, shop: Shop, 
         (MoneyMessage(currency_code="USD", units=1), InvalidArgument),
         (MoneyMessage(currency_code="EUR", units=-1), InvalidArgument),
         (MoneyMessage(currency_code="EUR"), InvalidArgument),
+        (MoneyMessage(currency_code="EUR", units=1, nanos=19_999_999), InvalidArgument),
+        (MoneyMessage(currency_code="EUR", units=2, nanos=-10_000_000), InvalidArgument),
         (MoneyMessage(currency_code="EUR", units=26), FailedPrecondition),
+        (MoneyMessage(currency_code="EUR", units=2**63 - 1), FailedPrecondition),
     ],
 )
 async def test_wrong_refunds_are_refused(
     client: PaymentsServiceClient, shop: Shop, issuer: Issuer, amount: MoneyMessage, error: type[Exception]
 ) -> None:
-    """Another currency, nothing, less than nothing, and more than was paid."""
+    """Another currency, nothing, less than nothing, fractions of a cent, mixed signs, and more than was paid."""
     payment = await shop.charge()
     await shop.work()
     with acting_with(issuer.token("users/eve", STAFF)), pytest.raises(error):

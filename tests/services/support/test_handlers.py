@@ -17,6 +17,7 @@ from mesh.errors import (
     PermissionDenied,
     ResourceExhausted,
 )
+from mesh.position import encode, fingerprint
 from services.support.domain import MESSAGES_MAX, OPEN_CONVERSATIONS_MAX
 from tests.services.support.replica import Replica, User
 
@@ -154,6 +155,17 @@ async def test_messages_are_numbered_and_paged(ada: User, eve: User) -> None:
     second = await ada.page(name, size=3, token=first.next_page_token)
     assert ([*first.messages, *second.messages], second.next_page_token) == (posted[::-1], "")
     assert (await ada.get(name)).message_count == 5
+
+
+async def test_positions_beyond_all_messages(ada: User) -> None:
+    """A forged token only selects another position, whatever number it has."""
+    conversation = await ada.create()
+    posted = await ada.post(conversation.name, "Hello")
+    page = encode(fingerprint([conversation.uid]), (2**40,))
+    assert (await ada.page(conversation.name, token=page)).messages == [posted]
+    stream = encode(fingerprint(["conversation", conversation.uid]), (2**40,))
+    async with ada.watch(conversation.name, stream) as watched:
+        assert await watched.next() == await ada.get(conversation.name)
 
 
 @pytest.mark.parametrize("text", ["", " \n", "bell\a", "nul\0", "x" * 4001, "x" * 1_000_000])

@@ -203,7 +203,7 @@ class EdgeSettings(ProcessSettings):
         2000, ge=1, le=100_000, description="the maximum number of open connections, each of which may take 93 kB"
     )
     held_bytes_max: int = Field(
-        33_554_432,
+        67_108_864,
         ge=1024,
         description="the total size of bodies and replies held for slow clients, at least twice BODY_BYTES_MAX",
     )

@@ -12,6 +12,7 @@ from edge.http.http1_protocol import BODY_BYTES_AHEAD
 from edge.http.reply_writer import BYTES_FREE
 from edge.settings import EdgeSettings
 from edge.workers.worker_settings import worker_settings
+from mesh.http2.windows import WINDOW_BYTES
 from mesh.identity import TOKEN_BYTES_MAX, Verifier
 
 log = structlog.get_logger()
@@ -38,7 +39,7 @@ def memory_bytes(settings: EdgeSettings, methods: int) -> dict[str, int]:
         "base": _BASE_BYTES,
         "methods": methods * _METHOD_BYTES,
         "connections": share.connections_max * connection,
-        "streams": share.concurrent_streams_max * (_STREAM_BYTES + AHEAD_BYTES_MAX),
+        "streams": share.concurrent_streams_max * (_STREAM_BYTES + AHEAD_BYTES_MAX + WINDOW_BYTES),
         "held": share.held_bytes_max,
         "large_work": _LARGE_WORK_BYTES,
         "tokens": Verifier.REMEMBERED_MAX * TOKEN_BYTES_MAX,

@@ -11,11 +11,17 @@ from collections.abc import AsyncIterator
 from typing import Final, Self
 
 from edge.call.upstream import Responses
+from edge.http.held_bytes import HeldByteCounter
 from edge.http.idle_timer import IdleTimer
 
 AHEAD_MAX: Final = 32
 AHEAD_BYTES_MAX: Final = 8_192
 """How many messages are read ahead, and how many bytes; one message may be larger."""
+
+COPIES: Final = 4
+"""How often a larger message is in memory while a client receives it slowly: as the service sent it, as the client gets
+it, the one before in the send buffer, and the next one.
+"""
 
 
 class EndOfResponses(Exception):
@@ -25,9 +31,11 @@ class EndOfResponses(Exception):
 class ResponseReader:
     """A reader of the responses of one call, active inside its context."""
 
-    def __init__(self, responses: Responses, idle_timer: IdleTimer) -> None:
+    def __init__(self, responses: Responses, idle_timer: IdleTimer, held: HeldByteCounter) -> None:
+        """`held` counts the memory of large messages; without room for one, next() raises as HeldBytes.change()."""
         self._responses = responses
         self._idle_timer = idle_timer
+        self._held = held
         self._messages: deque[bytes] = deque()
         self._bytes = 0  # in all these messages
         self._end: BaseException | None = None
@@ -82,6 +90,8 @@ class ResponseReader:
     async def _read(self, messages: AsyncIterator[bytes]) -> None:
         try:
             async for message in messages:
+                if len(message) > AHEAD_BYTES_MAX:
+                    self._held.set(max(self._held.bytes, COPIES * len(message)))
                 self._messages.append(message)
                 self._bytes += len(message)
                 self._changed.set()

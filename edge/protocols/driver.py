@@ -39,7 +39,9 @@ class CallDriver:
             admission = await self._admit(exchange, request)
             with admission:
                 response = await self._call(exchange, request, admission)
-                reply = await worker_thread.run(len(response.message), exchange.reply, response)
+                if (size_bytes := len(response.message)) > worker_thread.INLINE_BYTES_MAX:
+                    request.held.add(size_bytes)  # until it is its turn
+                reply = await worker_thread.run(size_bytes, exchange.reply, response)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
             try:
                 return exchange.fail(self._public_error(error, request))
@@ -108,7 +110,7 @@ class CallDriver:
             async with (
                 aclosing(requests),
                 self._responses(request, admission, requests) as responses,
-                ResponseReader(responses, exchange.idle_timer) as reader,
+                ResponseReader(responses, exchange.idle_timer, request.held) as reader,
             ):
                 with (
                     self._draining(exchange, request, reader),

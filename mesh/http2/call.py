@@ -13,9 +13,6 @@ from mesh.http2.stream import Stream
 from mesh.http2.windows import WINDOW_BYTES, ReceiveWindow
 from mesh.rpc.call_error import CallError
 
-GROWN_WINDOW_BYTES: Final = 1_048_576
-"""The size up to which the window of a stream grows, whose reader keeps up."""
-
 SILENT_S_MIN: Final = 0.5
 """The shortest time of a call after which an answer that has not come makes the connection suspect."""
 
@@ -44,7 +41,7 @@ class Call(Stream):
 
     def __init__(self, message_bytes_max: int, loop: asyncio.AbstractEventLoop, *, is_unary: bool = False) -> None:
         """Messages of a unary call count as read when they arrive, because only the end of the call is waited for."""
-        super().__init__(ReceiveWindow(WINDOW_BYTES, GROWN_WINDOW_BYTES))
+        super().__init__(ReceiveWindow(WINDOW_BYTES))
         self._loop = loop
         self._is_unary = is_unary
         self._reader = MessageReader(message_bytes_max)
@@ -76,10 +73,10 @@ class Call(Stream):
                 raise self.error.copy()
             if self.is_ended:
                 return None
+            self._expect_rest()
             await self._change()
         flag, content = self._messages.popleft()
         self.connection.streams.read(self, PREFIX_BYTES + len(content))
-        self._expect_rest()
         try:
             return self._reader.unpacked(flag, content)
         except CallError as error:
@@ -157,7 +154,7 @@ class Call(Stream):
             raise CallError(Code.INTERNAL, "more than one message for a unary call")
         if ends:
             self._end(Fields(0, None, "", b"", None, ()))
-        else:
+        elif self._waiters:
             self._expect_rest()
 
     def _expect_rest(self) -> None:

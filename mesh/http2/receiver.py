@@ -47,7 +47,7 @@ class Receiver:
         self._on_settings = on_settings
         self._on_goaway = on_goaway
         self._reader = frames.FrameReader()
-        self._window = ReceiveWindow(CONNECTION_WINDOW_BYTES, CONNECTION_WINDOW_BYTES)
+        self._window = ReceiveWindow(CONNECTION_WINDOW_BYTES)
         self._only: int | None = frames.SETTINGS
         """The one type that the next frame may have: SETTINGS first (3.4), CONTINUATION within a block (6.10)."""
         self._block: HeaderBlock | None = None

@@ -23,17 +23,14 @@ class WindowExceeded(Fault):
 
 
 class ReceiveWindow:
-    """The bytes that the peer may send us. It doubles while the reader keeps up with a peer that fills it, up to
-    `grown_bytes_max`. It is wider for a message that does not fit, until that has been read.
-    """
+    """The bytes that the peer may send us. It is wider for a message that does not fit, until that has been read."""
 
-    __slots__ = ("_grown_bytes_max", "_left", "_size", "_unread")
+    __slots__ = ("_left", "_size", "_unread")
 
-    def __init__(self, size: int, grown_bytes_max: int) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
         self._left = size
         self._unread = 0
-        self._grown_bytes_max = grown_bytes_max
 
     @property
     def left(self) -> int:
@@ -53,10 +50,6 @@ class ReceiveWindow:
         increment = self._size - self._unread - self._left
         if increment * 2 < self._size:
             return 0
-        # Nothing is unread though the window was nearly used up: the peer waits for us, not the other way round.
-        if not self._unread and self._left * 4 <= self._size < self._grown_bytes_max:
-            increment += self._size
-            self._size *= 2
         self._left += increment
         return increment
 

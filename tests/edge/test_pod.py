@@ -37,8 +37,8 @@ def test_the_limits_fit_in_the_pod() -> None:
     [
         ({"connections_max": 2001}, 10_000 + 32_768 + 16_000 + 2 * 16_384),
         ({"head_bytes_max": 32_769}, 2000),
-        ({"concurrent_streams_max": 1001}, 60_000 + 8_192),
-        ({"held_bytes_max": 33_554_433}, 1),
+        ({"concurrent_streams_max": 1001}, 60_000 + 8_192 + 65_535),
+        ({"held_bytes_max": 67_108_865}, 1),
         ({"body_bytes_max": 16_777_216}, 0),
     ],
 )

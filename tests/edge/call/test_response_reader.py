@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge.call.response_reader import AHEAD_BYTES_MAX, AHEAD_MAX, EndOfResponses, ResponseReader
+from edge.call.response_reader import AHEAD_BYTES_MAX, AHEAD_MAX, COPIES, EndOfResponses, ResponseReader
+from edge.http.held_bytes import HeldByteCounter, HeldBytes
 from edge.http.idle_timer import IdleTimer
-from mesh.errors import Metadata, NotFound
+from mesh.errors import Metadata, NotFound, ResourceExhausted
 
 
 class Silence:
@@ -44,6 +45,11 @@ class Messages(Silence):
             raise self._error
 
 
+def unlimited() -> HeldByteCounter:
+    """Returns a counter without a limit."""
+    return HeldBytes.unlimited().of("")
+
+
 def timers() -> list[asyncio.TimerHandle]:
     """Returns the timers of the process that would fire in an hour."""
     soon = asyncio.get_running_loop().time() + 3000
@@ -55,7 +61,7 @@ def timers() -> list[asyncio.TimerHandle]:
 async def test_a_cancelled_read_leaves_no_timer() -> None:
     """A cancelled read cancels its timer; otherwise timers would accumulate during a heartbeat interval."""
     before = len(timers())
-    async with ResponseReader(Silence(), IdleTimer()) as feed:
+    async with ResponseReader(Silence(), IdleTimer(), unlimited()) as feed:
         waiting = asyncio.create_task(feed.next(3600))
         while len(timers()) == before:
             await asyncio.sleep(0)
@@ -69,7 +75,7 @@ async def test_a_cancelled_read_leaves_no_timer() -> None:
 async def test_messages_are_read_ahead_within_limits(size_bytes: int, ahead: int) -> None:
     """A consumer that takes none has no more than that in memory, and then gets all in order."""
     responses = Messages(100, size_bytes)
-    async with ResponseReader(responses, IdleTimer()) as feed:
+    async with ResponseReader(responses, IdleTimer(), unlimited()) as feed:
         for _ in range(10):
             await asyncio.sleep(0)
         assert responses.read == ahead
@@ -81,7 +87,21 @@ async def test_messages_are_read_ahead_within_limits(size_bytes: int, ahead: int
 
 async def test_an_error_comes_after_the_messages_before_it() -> None:
     """Messages that have arrived are not lost with the call."""
-    async with ResponseReader(Messages(3, 2, NotFound("Gone.")), IdleTimer()) as feed:
+    async with ResponseReader(Messages(3, 2, NotFound("Gone.")), IdleTimer(), unlimited()) as feed:
         assert [await feed.next() for _ in range(3)] == [b"\0\0", b"\0\1", b"\0\2"]
         with pytest.raises(NotFound):
+            await feed.next()
+
+
+async def test_large_messages_count_as_held_bytes() -> None:
+    """The largest one counts, with its copies, and one without room is the error of the call."""
+    budget = HeldBytes(8 * COPIES * 10_000, 0)
+    other, held = budget.of("192.0.2.1"), budget.of("192.0.2.1")
+    other.add(COPIES * 10_000)
+    for size_bytes, expected in ((AHEAD_BYTES_MAX, 0), (10_000, COPIES * 10_000)):
+        async with ResponseReader(Messages(2, size_bytes), IdleTimer(), held) as feed:
+            assert [len(await feed.next() or b"") for _ in range(2)] == [size_bytes] * 2
+            assert held.bytes == expected
+    async with ResponseReader(Messages(2, 10_001), IdleTimer(), held) as feed:
+        with pytest.raises(ResourceExhausted):
             await feed.next()

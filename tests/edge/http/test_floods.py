@@ -5,14 +5,17 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from edge.contract.contract import Contract
+from edge.contract.contract import Contract, read
 from edge.http.held_bytes import HeldBytes
 from mesh.errors import ResourceExhausted, Unavailable
-from tests.edge.backend import Backend
+from tests.edge.backend import Backend, backend_of
+from tests.edge.contracts import compile_image
+from tests.edge.protocols.rest.contract import FEEDS, STREAMING
 from tests.edge.served import Client, edge_of
 
 GET: Final = "/v1/shelves/a/books/b"
@@ -98,6 +101,28 @@ async def test_unread_replies_count(library: Contract, backend: Backend) -> None
         heads = [await reader.readuntil(b"\r\n") for reader, _ in hogs]
     assert [response.status_code for response in others] == [200] * 5
     assert {head.split()[1] for head in heads} == {b"200", b"429"}
+
+
+async def test_unread_downloads_count(tmp_path: Path) -> None:
+    """A client that does not read its downloads gets no more of them, but others do."""
+    feeds = read(compile_image(FEEDS, tmp_path))
+    file = feeds.registry.message("google.api.HttpBody")
+    assert file is not None
+    piece = file.type(content_type="text/plain", data=bytes(100_000)).to_binary()
+
+    async def stream(_: object, __: object) -> AsyncIterator[bytes]:
+        for _number in range(100):
+            yield piece
+
+    request = b"GET /v1/files/a HTTP/1.1\r\nhost: x\r\n\r\n"
+    limits: dict[str, Any] = {"held_bytes_max": 8_000_000, "body_bytes_max": 200_000}
+    async with backend_of(feeds.registry, STREAMING) as source, edge_of(feeds, source.port, **limits) as client:
+        source.stream = stream
+        async with flood(client, 10, request) as hogs:
+            other = await client.get("/v1/files/a")
+            heads = [await reader.readuntil(b"\r\n") for reader, _ in hogs]
+    assert (other.status_code, len(other.content)) == (200, 10_000_000)
+    assert sorted(head.split()[1] for head in heads) == [b"200"] * 4 + [b"429"] * 6
 
 
 async def test_a_flood_of_connections_takes_none_of_another_client(library: Contract, backend: Backend) -> None:

@@ -432,6 +432,33 @@ async def test_a_server_gets_window_for_what_arrived() -> None:
         assert (await call(transport)).message == message
 
 
+async def test_only_a_message_that_is_waited_for_gets_more_window() -> None:
+    """A large message does not arrive beyond the window before a reader wants it, however many clients are slow."""
+    large, read = bytes(200_000), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start()
+        stream = await peer.request()
+        content = prefixed(large)
+        pieces = [content[at : at + 16_000] for at in range(0, len(content), 16_000)]
+        peer.send(head(stream), *(data(stream, piece) for piece in pieces[:4]))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await peer.next(frames.WINDOW_UPDATE)
+        read.set()
+        assert (await peer.next(frames.WINDOW_UPDATE))[2] == stream
+        peer.send(*(data(stream, piece) for piece in pieces[4:]), trailers(stream))
+
+    async with (
+        scripted(serve) as address,
+        transport_to(address) as transport,
+        transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()) as stream,
+    ):
+        await stream.finish_sending()
+        await read.wait()
+        assert await stream.receive() == large
+
+
 async def test_more_data_than_the_window_is_a_stream_error() -> None:
     """A server that ignores the window of a stream has it reset (6.9.1)."""
     received: list[tuple[int, int]] = []

@@ -1,9 +1,13 @@
 """The lines of a file that arrives in pieces."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 LINE_BYTES_MAX = 128 * 1024
+
+# Many blank lines at once, because a few bytes of a compressed file may be millions of them.
+_BLANK_LINES = re.compile(rb"(?:[ \t\r]{0,100}+\n)*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,10 @@ class LineSplitter:
         while (end := piece.find(b"\n", start)) != -1:
             self._add(piece[start:end])
             yield from self.end()
-            self._number += 1
-            start = end + 1
+            blank = _BLANK_LINES.match(piece, end + 1)
+            assert blank is not None, "the pattern matches the empty text too"
+            start = blank.end()
+            self._number += piece.count(b"\n", end, start)
         self._add(piece[start:])
 
     def end(self) -> Iterator[Line]:

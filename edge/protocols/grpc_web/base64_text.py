@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from edge.http.small_pieces import small_pieces
 from mesh.errors import InvalidArgument
 
 _CHUNK = re.compile(rb"[^=]*={0,2}")
@@ -14,8 +15,8 @@ _CHUNK = re.compile(rb"[^=]*={0,2}")
 async def decode_base64(body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """Decodes a body as it arrives. Raises InvalidArgument if it is not base64."""
     rest = b""
-    async with aclosing(body):
-        async for piece in body:
+    async with aclosing(small_pieces(body)) as pieces:
+        async for piece in pieces:
             text = rest + piece
             whole = len(text) - len(text) % 4
             rest = text[whole:]

@@ -15,6 +15,7 @@ from edge.http.errors import HttpError
 from edge.http.held_bytes import HeldByteCounter
 from edge.http.idle_timer import IdleTimer
 from edge.http.request import JSON, Request
+from edge.http.small_pieces import small_pieces
 from edge.http.stream_limits import StreamLimits
 from edge.http.whole_body import read_body
 from edge.protocols.rest.stream_splitters import ArraySplitter, LineSplitter, Splitter
@@ -135,8 +136,8 @@ async def _of_json(
     splitter: Splitter, body: AsyncGenerator[bytes, None], messages: RequestMessages, held: HeldByteCounter
 ) -> AsyncGenerator[bytes, None]:
     is_empty = True
-    async with contextlib.aclosing(body):
-        async for piece in body:
+    async with contextlib.aclosing(small_pieces(body)) as pieces:
+        async for piece in pieces:
             is_empty = False
             for content in messages.with_index(splitter.feed(piece)):
                 yield await worker_thread.run(len(content), messages.bind, content)

@@ -1,6 +1,8 @@
 """Splitters of a text that arrives in pieces into messages. Only the current message is held.
 
-They only find where each message ends; the reader of messages checks that its JSON is valid.
+They only find where each message ends; the reader of messages checks that its JSON is valid. White space and strings
+are passed by one match of a pattern, whatever their length, because a few bytes of a compressed body may be millions of
+line feeds or backslashes.
 """
 
 import re
@@ -11,8 +13,10 @@ from edge.http.errors import HttpError
 from edge.protojson.parser import MalformedJson
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
-_STRUCTURE = re.compile(rb'["{}\[\]]')
-_STRING = re.compile(rb'["\\]')
+# Possessive, so that a long string leaves nothing to go back to.
+_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_STRING_REST = re.compile(_STRING, re.DOTALL)
+_FLAT = re.compile(rb'(?:[^"{}\[\]]++|"%b")*+' % _STRING, re.DOTALL)
 _SCALAR_END = re.compile(rb"[ \t\n\r,\]]")
 
 # The positions of the scanner in the array.
@@ -52,19 +56,21 @@ class LineSplitter:
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yields the lines that end in this piece."""
         self._text += piece
+        if not self._at:
+            _drop_space(self._text)
         while (end := self._text.find(b"\n", self._at)) >= 0:
             line = bytes(self._text[:end])
             del self._text[: end + 1]
             self._at = 0
+            _drop_space(self._text)
             _check_size(len(line), self._size_bytes_max)
-            if line.strip():
-                yield line
+            yield line
         self._at = len(self._text)
         _check_size(self._at, self._size_bytes_max)
 
     def end(self) -> Iterator[bytes]:
         """Yields the last line, which may lack its line feed."""
-        if self._text.strip():
+        if self._text:
             yield bytes(self._text)
 
     @property
@@ -99,10 +105,7 @@ class ArraySplitter:
                     return
                 yield self._take()
             else:
-                space = _SPACE.match(self._text, self._at)
-                assert space is not None, "the pattern matches the empty text too"
-                del self._text[: space.end()]
-                self._at = 0
+                _drop_space(self._text)
                 if self._text:
                     self._enter(self._text[:1])
 
@@ -127,6 +130,8 @@ class ArraySplitter:
             self._pass(_NEXT)
         elif self._place in (_FIRST, _NEXT) and begin in (b'"', b"{", b"["):
             self._place = _INSIDE
+            self._at = 1
+            self._count(begin)
         elif self._place in (_FIRST, _NEXT) and begin not in (b",", b"]", b"}", b":"):
             self._place = _SCALAR
         elif self._place is _BEFORE:
@@ -153,41 +158,35 @@ class ArraySplitter:
     def _find_end(self) -> bool:
         """Scans to the end of the current element. Returns False if it has not arrived yet."""
         while True:
-            if self._in_string:
-                if not self._find_string_end():
-                    return False
-            else:
-                found = _STRUCTURE.search(self._text, self._at)
-                if found is None:
-                    self._at = len(self._text)
-                    return False
-                self._at = found.end()
-                self._count(found[0])
+            self._at = _end_of(_STRING_REST if self._in_string else _FLAT, self._text, self._at)
+            if self._at == len(self._text) or self._text[self._at : self._at + 1] == b"\\":
+                return False  # an escaped character comes with the next piece
+            self._count(self._text[self._at : self._at + 1])
+            self._at += 1
             if not self._depth and not self._in_string:
                 return True
 
-    def _find_string_end(self) -> bool:
-        while (found := _STRING.search(self._text, self._at)) is not None:
-            self._at = found.end()
-            if found[0] == b'"':
-                self._in_string = False
-                return True
-            if self._at == len(self._text):
-                self._at -= 1  # the escaped character comes with the next piece
-                return False
-            self._at += 1
-        self._at = len(self._text)
-        return False
-
-    def _count(self, mark: bytes) -> None:
+    def _count(self, mark: bytes | bytearray) -> None:
         if mark == b'"':
-            self._in_string = True
+            self._in_string = not self._in_string
         elif mark in b"{[":
             self._depth += 1
             if self._depth > self._depth_max:
                 raise MalformedJson(f"The body is nested more than {self._depth_max} deep.")
         else:
             self._depth -= 1
+
+
+def _drop_space(text: bytearray) -> None:
+    """Deletes white space at the start."""
+    del text[: _end_of(_SPACE, text, 0)]
+
+
+def _end_of(pattern: re.Pattern[bytes], text: bytearray, start: int) -> int:
+    """Returns the end of the match at `start`. The pattern matches the empty text too."""
+    found = pattern.match(text, start)
+    assert found is not None, "the pattern matches the empty text too"
+    return found.end()
 
 
 def _check_size(size_bytes: int, size_bytes_max: int) -> None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.line_splitter import LINE_BYTES_MAX, Line, LineSplitter
+from tests.python_calls import count_calls
 
 
 def lines_of(*pieces: bytes) -> list[Line]:
@@ -24,3 +25,11 @@ def test_a_long_line_is_skipped() -> None:
     """A line that is too long has no content, and the lines after it are read."""
     fits = b"x" * LINE_BYTES_MAX
     assert lines_of(fits + b"\n", fits, b"y\n", b"a") == [Line(1, fits), Line(2, None), Line(3, b"a")]
+
+
+def test_blank_lines_are_passed_at_once() -> None:
+    """A run of blank lines takes as many calls whatever its length, and its lines are counted."""
+    assert count_calls(lambda: lines_of(b"a" + b" \r\n" * 10_000)) == count_calls(
+        lambda: lines_of(b"a" + b" \r\n" * 10)
+    )
+    assert lines_of(b"a" + b"\n" * 10_000, b"\n \nb") == [Line(1, b"a"), Line(10_003, b"b")]

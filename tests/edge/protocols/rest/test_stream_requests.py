@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import brotli
@@ -11,6 +11,8 @@ import grpc
 import pytest
 
 from edge.contract.contract import Contract
+from edge.http.small_pieces import SMALL_BYTES_MAX
+from edge.protocols.rest.stream_splitters import ArraySplitter, LineSplitter
 from tests.edge.backend import Backend, Context
 from tests.edge.protocols.rest.wire import wire
 from tests.edge.served import Client, edge_of
@@ -255,6 +257,41 @@ async def test_limits(
     detail = response.json()["error"]["details"][0]
     assert detail["reason"] == reason
     assert any(name.startswith("limit_") for name in detail["metadata"])
+
+
+@pytest.mark.parametrize(
+    ("splitter", "headers", "text"),
+    [(LineSplitter, LINES, b"\n" * 2_000_000), (ArraySplitter, ARRAY, b"[" + b"[[],[],[]]," * 200_000)],
+)
+async def test_others_have_their_turn_while_a_compressed_body_is_split(
+    monkeypatch: pytest.MonkeyPatch,
+    reader: Client,
+    received: list[dict[str, Any]],
+    splitter: type[LineSplitter | ArraySplitter],
+    headers: dict[str, str],
+    text: bytes,
+) -> None:
+    """Two kilobytes of gzip are two megabytes to split, of which few are split between two turns of other tasks."""
+    fed, most = 0, 0
+    feed = splitter.feed
+
+    def counted(self: Any, piece: bytes) -> Iterator[bytes]:
+        nonlocal fed
+        fed += len(piece)
+        return feed(self, piece)
+
+    async def watch() -> None:
+        nonlocal fed, most
+        while True:
+            most, fed = max(most, fed), 0
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(splitter, "feed", counted)
+    watching = asyncio.create_task(watch())
+    body = gzip.compress(text, mtime=0)
+    await reader.post("/v1/points", content=body, headers={**headers, "content-encoding": "gzip"})
+    watching.cancel()
+    assert 0 < most <= SMALL_BYTES_MAX
 
 
 async def test_a_silent_client_times_out(strict: Client, received: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.http.held_bytes import HeldBytes
+from edge.http.small_pieces import SMALL_BYTES_MAX
 from edge.http.whole_body import BodyLimits
 from edge.protocols.grpc_web.base64_text import decode_base64
 from edge.protocols.rpc.envelope import read_envelopes, write_envelope
@@ -54,6 +55,12 @@ def test_chunks_of_base64_may_end_anywhere(chunks: list[bytes], cuts: list[int])
     """Each chunk has its own padding."""
     text = b"".join(base64.b64encode(chunk) for chunk in chunks)
     assert asyncio.run(_decoded(text, cuts)) == b"".join(chunks)
+
+
+async def test_base64_is_decoded_in_small_pieces() -> None:
+    """A large piece, which may be of a compressed body, leaves turns to others, because each chunk takes a step."""
+    decoded = [len(piece) async for piece in decode_base64(_cut(b"AA==" * 100_000, []))]
+    assert (max(decoded), sum(decoded)) == (SMALL_BYTES_MAX // 4, 100_000)
 
 
 @given(st.text("AB=+ !", max_size=20).map(str.encode), CUTS)

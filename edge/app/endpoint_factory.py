@@ -5,9 +5,8 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
+from edge.app.call_limits import CallLimits
 from edge.app.websocket_app import WebSocketFactory
-from edge.call.allowance_table import AllowanceTable
-from edge.call.concurrency_limit import ConcurrencyLimit
 from edge.call.metadata import RequestHeaders, ResponseHeaders
 from edge.call.rpc import CallSettings, Rpc
 from edge.call.upstream import Upstream
@@ -42,7 +41,7 @@ class EndpointFactory:
         settings: EdgeSettings,
         upstream_of: Callable[[str], Upstream],
         verifier: Verifier | None,
-        allowances: AllowanceTable,
+        limits: CallLimits,
     ) -> None:
         self._validated = contract.validated
         self._upstream_of = upstream_of
@@ -50,7 +49,7 @@ class EndpointFactory:
         self._stream_limits = _stream_limits(settings)
         # Connect's clients may be generated from a newer contract; like other servers, the edge ignores unknown fields.
         self._lenient_readers = Readers(contract.registry, ignore_unknown=True, depth_max=settings.json_depth_max)
-        self._calls = _call_settings(settings, verifier, allowances)
+        self._calls = _call_settings(settings, verifier, limits)
         self._rpcs: dict[str, Rpc] = {}
 
     def rest_endpoint(self, route: Route) -> Endpoint:
@@ -118,7 +117,7 @@ class LazyEndpoint:
         return self._endpoint.serve(request, values, writer)
 
 
-def _call_settings(settings: EdgeSettings, verifier: Verifier | None, allowances: AllowanceTable) -> CallSettings:
+def _call_settings(settings: EdgeSettings, verifier: Verifier | None, limits: CallLimits) -> CallSettings:
     return CallSettings(
         verifier=verifier,
         request_headers=RequestHeaders(settings.request_headers),
@@ -126,9 +125,9 @@ def _call_settings(settings: EdgeSettings, verifier: Verifier | None, allowances
         timeout_s=settings.call_timeout_s,
         stream_timeout_s=settings.stream_timeout_s,
         traces=settings.otel_exporter_otlp_endpoint is not None,
-        calls=ConcurrencyLimit(settings.concurrent_requests_max),
-        streams=ConcurrencyLimit(settings.concurrent_streams_max),
-        allowances=allowances,
+        calls=limits.calls,
+        streams=limits.streams,
+        allowances=limits.allowances,
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from starlette.routing import Route as PageRoute
 
+from edge.app.call_limits import CallLimits
 from edge.app.edge_app import EdgeApp
 from edge.app.memory import warn_of_little_memory
 from edge.app.routes import Routes, build_routes
@@ -44,13 +45,13 @@ class ReloadingApp:
         operations: Sequence[PageRoute],
         allowances: AllowanceTable,
     ) -> None:
-        """`operations` are the operations pages, none if they are on another port. `allowances` outlive a reload."""
+        """`operations` are the operations pages, none if they are on another port."""
         self._source = source
         self._settings = settings
         self._upstreams = upstreams
         self._verifier = verifier
         self._operations = operations
-        self._allowances = allowances
+        self._limits = CallLimits.of(settings, allowances)
         self._app: EdgeApp | None = None
         self._stamp: object = _NO_STAMP
 
@@ -103,7 +104,7 @@ class ReloadingApp:
     def _make(self, image: FileDescriptorSet) -> EdgeApp:
         contract = read(image)
         check_upstreams(contract, self._settings)
-        routes = build_routes(contract, self._settings, self._upstreams.__getitem__, self._verifier, self._allowances)
+        routes = build_routes(contract, self._settings, self._upstreams.__getitem__, self._verifier, self._limits)
         _report_problems(routes, lenient=self._settings.lenient)
         warn_of_little_memory(self._settings, len(contract.methods))
         return EdgeApp(contract, routes, self._settings, self._operations)

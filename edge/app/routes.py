@@ -6,11 +6,10 @@ from typing import Final
 
 from protovalidate import CompilationError
 
+from edge.app.call_limits import CallLimits
 from edge.app.endpoint_factory import EndpointFactory
 from edge.app.pages import PAGE_METHODS, Pages
 from edge.app.websocket_app import WebSocketFactory
-from edge.call.allowance_table import AllowanceTable
-from edge.call.allowances import Allowances
 from edge.call.upstream import Upstream
 from edge.contract.contract import Contract
 from edge.contract.problem import Problem
@@ -42,12 +41,12 @@ def build_routes(
     settings: EdgeSettings,
     upstream_of: Callable[[str], Upstream],
     verifier: Verifier | None,
-    allowances: AllowanceTable | None = None,
+    limits: CallLimits | None = None,
 ) -> Routes:
     """Returns the routes of a contract. If two have the same URL, the first one in the contract is served. Every method
-    with a route is also served under its own name. `allowances` are those of the previous contract, if there is one.
+    with a route is also served under its own name. `limits` are those of the previous contract, if there is one.
     """
-    endpoints = EndpointFactory(contract, settings, upstream_of, verifier, allowances or Allowances())
+    endpoints = EndpointFactory(contract, settings, upstream_of, verifier, limits or CallLimits.of(settings))
     router: Router[Endpoint] = Router()
     sockets: Router[WebSocketFactory] = Router()
     served: list[Route] = []

@@ -152,3 +152,25 @@ async def test_lenient_leaves_out_an_invalid_rule(tmp_path: Path, backend: Backe
     compile_image(LIBRARY.replace(LIMITED, 'get: "/v1/{limited}"'), tmp_path)
     async with running(tmp_path, backend, tmp_path / "test.proto.binpb", LENIENT="true") as edge:
         assert (await edge.status("/v1/books/a"), await edge.status("/v1/limited")) == (200, 404)
+
+
+async def test_calls_in_progress_count_after_a_reload(tmp_path: Path, backend: Backend) -> None:
+    """A reload admits no more concurrent calls than the limit, which calls of the previous contract count towards."""
+    entered, free = asyncio.Event(), asyncio.Event()
+
+    async def answer(*_: object) -> bytes:
+        entered.set()
+        await free.wait()
+        return b""
+
+    compile_image(LIBRARY, tmp_path)
+    async with running(tmp_path, backend, tmp_path / "test.proto.binpb", CONCURRENT_REQUESTS_MAX="1") as edge:
+        backend.answer = answer
+        before = asyncio.ensure_future(edge.client.get(f"{edge.url}/v1/limited"))
+        await entered.wait()
+        edge.put(LIBRARY.replace(LIMITED, 'get: "/v2/limited"'))
+        await edge.wait_for("/v1/limited", 404)
+        assert await edge.status("/v1/books/a") == 503
+        free.set()
+        assert (await before).status_code == 200
+        assert await edge.status("/v1/books/a") == 200

@@ -8,7 +8,6 @@ they send their token as a subprotocol, `bearer.<token>`, besides the real one, 
 import re
 from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from edge.http.cors import Cors
 from edge.http.errors import HttpError
@@ -51,7 +50,8 @@ def check_origin(request: Request, cors: Cors) -> None:
     origin = request.headers.get(b"origin")
     if origin is None or cors.allows(origin):
         return
-    if urlsplit(origin).netloc.lower() != request.headers.get(b"host", b"").lower():
+    # RFC 6454, section 6.2: an origin is a scheme, a host and a port, without a path.
+    if origin.partition(b"://")[2].lower() != request.headers.get(b"host", b"").lower():
         raise PermissionDenied("Pages of this origin may not open streams here.", reason="ORIGIN_NOT_ALLOWED")
 
 

@@ -224,7 +224,18 @@ async def test_tokens(feeds: Contract, source: Backend, issuer: Issuer) -> None:
 
 @pytest.mark.parametrize(
     ("origin", "allowed"),
-    [("https://app.example", True), ("https://evil.example", False), ("null", False), ("http://HOST", True)],
+    [
+        ("https://app.example", True),
+        ("https://evil.example", False),
+        ("null", False),
+        ("http://HOST", True),
+        ("HTTP://HOST", True),
+        ("http://HOST/", False),
+        ("http://[", False),
+        ("http://[HOST", False),
+        ("http://\xff", False),
+        ("", False),
+    ],
 )
 async def test_scripts_of_other_origins(feeds: Contract, source: Backend, origin: str, allowed: bool) -> None:
     """Scripts of other origins may open a WebSocket only if CORS allows them; those of the edge's own origin always

@@ -49,7 +49,7 @@ class ServiceTokens:
                 authorization=self._authorization,
             )
             token, expires_in_s = str(answer["access_token"]), float(answer["expires_in"])
-        except (FetchError, ValueError, KeyError, TypeError) as error:
+        except (FetchError, ValueError, OverflowError, KeyError, TypeError) as error:
             log.warning("could not obtain a service token", url=self._url, error=str(error) or type(error).__name__)
             return
         now = time.monotonic()

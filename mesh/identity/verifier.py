@@ -22,6 +22,14 @@ TOKEN_BYTES_MAX = 8192
 INVALID: Final = "TOKEN_INVALID"
 REVOKED: Final = "TOKEN_REVOKED"
 
+NOT_BEFORE_LEEWAY_S: Final = 60
+"""The leeway for clocks of issuers that are ahead, with which "nbf" is checked (RFC 7519, section 4.1.5). "exp" has
+none: an issuer remembers an ended token only until it has expired.
+"""
+
+_MALFORMED: Final = (JoseError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+"""The errors of reading a token that is not one, or has numbers or nesting beyond what Python reads."""
+
 RECHECK_S: Final = 1.0
 """The time between two checks of a token with which a stream was opened."""
 
@@ -42,7 +50,7 @@ class Verifier:
         for name, value in (("iss", issuer), ("aud", audience)):
             if value:
                 wanted[name] = {"essential": True, "value": value}
-        self._claims = jwt.JWTClaimsRegistry(**wanted)
+        self._claims = jwt.JWTClaimsRegistry(leeway=NOT_BEFORE_LEEWAY_S, **wanted)
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
@@ -94,7 +102,7 @@ class Verifier:
             raise _invalid()
         try:
             kid = jws.extract_compact(token.encode()).headers().get("kid", "")
-        except (JoseError, ValueError) as error:
+        except _MALFORMED as error:
             raise _invalid() from error
         key = await self._keys.find(kid) if isinstance(kid, str) else None
         if key is None:
@@ -110,14 +118,16 @@ class Verifier:
             # RFC 9068, section 4: without this check an ID token of the same issuer would pass for an access token.
             if self._typed and decoded.header.get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
                 raise _invalid()
-            self._claims.validate(decoded.claims)
             claims = decoded.claims
+            # "iat" only tells the age of a token (RFC 7519, section 4.1.6), so a clock that is ahead is no reason to
+            # reject it. The leeway does not apply to "exp", which verify() checks again at every use.
+            self._claims.validate({name: value for name, value in claims.items() if name != "iat"})
             scopes = frozenset(str(claims.get("scope", "")).split())
             ids = ended_ids(claims) if self._ended is not None else ()
             return Caller(str(claims["sub"]), scopes, token, float(claims["exp"]), ids)
         except ExpiredTokenError as error:
             raise _expired() from error
-        except (JoseError, ValueError, TypeError, AttributeError) as error:
+        except _MALFORMED as error:
             raise _invalid() from error
 
 

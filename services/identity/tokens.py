@@ -82,7 +82,7 @@ class AccessTokens:
             if claims["iss"] != self._issuer or claims["exp"] <= time.time():
                 return None
             return Issuance(str(claims["sub"]), str(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
-        except (JoseError, ValueError, TypeError, KeyError):
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
 
 

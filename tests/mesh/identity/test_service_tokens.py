@@ -34,6 +34,14 @@ async def test_a_process_without_a_token_is_unavailable(monkeypatch: pytest.Monk
     assert len(endpoint.requests) == 2
 
 
+async def test_a_token_without_a_sensible_lifetime_is_not_used() -> None:
+    """An answer that is not one of a token endpoint makes the process unavailable, whatever it contains."""
+    for lifetime in (10**400, "soon", None):
+        async with Endpoint({"access_token": "one", "expires_in": lifetime}).served() as url:
+            with pytest.raises(Unavailable):
+                await ServiceTokens(url, "robot", "secret").token()
+
+
 async def test_a_token_endpoint_that_hangs_does_not_delay_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A valid token is used while the next one is fetched, once at a time."""
     monkeypatch.setattr(ServiceTokens, "PAUSE_S", 0.0)

@@ -1,12 +1,13 @@
 """Access tokens, and the keys that verify them."""
 
 import asyncio
+import base64
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from mesh.errors import MeshError, Unauthenticated
@@ -14,6 +15,11 @@ from mesh.identity import RemoteKeySet, Verifier
 from mesh.identity.ended_tokens import ended_id
 from tests.http_endpoint import Endpoint
 from tests.issuer import AUDIENCE, ISSUER, Issuer
+
+
+def unpadded(text: str) -> str:
+    """Returns a text as a part of a token."""
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 async def reason_of(verifier: Verifier, token: str) -> str:
@@ -43,11 +49,24 @@ async def test_a_good_token_names_its_caller(issuer: Issuer) -> None:
         ({"exp": "soon"}, "TOKEN_INVALID"),
         ({"exp": 1}, "TOKEN_EXPIRED"),
         ({"nbf": 4102444800}, "TOKEN_INVALID"),
+        ({"exp": 10**400}, "TOKEN_INVALID"),
+        ({"nbf": 10**400}, "TOKEN_INVALID"),
     ],
 )
 async def test_a_token_with_a_wrong_claim_is_refused(issuer: Issuer, changed: dict[str, Any], reason: str) -> None:
     """Issuer, audience, subject and times are checked, and expiry has a reason of its own."""
     assert await reason_of(Verifier(issuer, ISSUER, AUDIENCE), issuer.token(**changed)) == reason
+
+
+@pytest.mark.parametrize("claims", [{"iat": 4102444800}, {"iat": "today"}, {"nbf": 1_000_000}, {"nbf": 1_000_060}])
+async def test_clocks_may_differ(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, claims: dict[str, Any]) -> None:
+    """The time of issue does not matter, and a token may begin a minute late. It ends on time."""
+    monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
+    verifier = Verifier(issuer, ISSUER, AUDIENCE)
+    assert (await verifier.verify(issuer.token(**claims))).subject == "users/ada"
+    assert await reason_of(verifier, issuer.token(nbf=1_000_061)) == "TOKEN_INVALID"
+    assert await reason_of(verifier, issuer.token(exp=1_000_000)) == "TOKEN_EXPIRED"
+    assert await reason_of(verifier, issuer.token(exp=999_999)) == "TOKEN_EXPIRED"
 
 
 @pytest.mark.parametrize("given", [("", ""), (ISSUER, ""), ("", AUDIENCE)])
@@ -94,6 +113,7 @@ async def test_forged_tokens_are_refused(issuer: Issuer) -> None:
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "users/eve", "exp": int(time.time()) + 60}
     good = issuer.token()
     header, payload, signature = good.split(".")
+    deep = "[" * 1400 + "]" * 1400
     shared = OctKey.import_key(b"k" * 32)
     forged = [
         Issuer().sign(claims),
@@ -108,6 +128,8 @@ async def test_forged_tokens_are_refused(issuer: Issuer) -> None:
         "a.b.c",
         "é.é.é",
         "x" * 100_000,
+        *(f"{unpadded(each)}.{payload}.{signature}" for each in ('["alg"]', '"alg"', deep)),
+        jws.serialize_compact({"alg": "ES256", "kid": issuer.kid}, deep, issuer.keys[issuer.kid]),
     ]
     for token in forged:
         assert await reason_of(verifier, token) == "TOKEN_INVALID", token[:80]

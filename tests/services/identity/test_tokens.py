@@ -1,9 +1,12 @@
-"""Refresh tokens as texts; test_grants.py tests the claims of access tokens."""
+"""Tokens as texts; test_grants.py tests the claims of access tokens."""
+
+import base64
 
 import pytest
 
 from services.identity.cipher import Cipher
-from services.identity.tokens import RefreshToken
+from services.identity.keys import SigningKeys
+from services.identity.tokens import AccessTokens, RefreshToken
 
 
 def test_a_refresh_token_survives_its_text(cipher: Cipher) -> None:
@@ -36,3 +39,10 @@ def test_a_forged_token_is_recognised(cipher: Cipher) -> None:
 def test_other_texts_are_no_token(text: str) -> None:
     """A text that can't be a token of this issuer is recognised without the database."""
     assert RefreshToken.parse(text) is None
+
+
+@pytest.mark.parametrize("header", ['["alg"]', '"alg"', "[" * 1400 + "]" * 1400])
+async def test_other_headers_are_of_no_access_token(keys: SigningKeys, header: str) -> None:
+    """A header that is JSON, but not an object, is recognised at any depth."""
+    encoded = base64.urlsafe_b64encode(header.encode()).decode().rstrip("=")
+    assert await AccessTokens(keys, "https://issuer.test", "audience", 900).read(f"{encoded}.e30.AAAA") is None

@@ -107,7 +107,7 @@ class _Exchange(StreamExchange):
             raise error
         self._request.record.code = error.code.name
         with contextlib.suppress(Cancelled):
-            await self._writer.write_text(render(error, self._endpoint.format.registry)[2].decode())
+            await self._writer.write_text(render(error, self._endpoint.format.registry)[2])
             await self._writer.close(close_code(error), close_reason(error))
 
     def stopped(self) -> MeshError:
@@ -130,18 +130,20 @@ class _Exchange(StreamExchange):
         """Yields the messages of the client until it ends them."""
         messages = self._messages
         if not self._endpoint.reader.is_stream:
-            content = _content(await self._next())
-            yield await worker_thread.run(len(content), messages.bind_only, self._request, content)
+            body = await self._next() or b""
+            yield await worker_thread.run(len(body), messages.bind_only, self._request, body)
         else:
-            while (frame := await self._next()) != _END_OF_MESSAGES:
-                if isinstance(frame, bytes):
-                    yield messages.bind_piece(self._request, frame)
+            while (content := await self._next()) is not None:
+                if self._endpoint.reader.is_file:
+                    yield messages.bind_piece(self._request, content)
                 else:
-                    yield await worker_thread.run(len(frame), messages.bind, _content(frame))
+                    yield await worker_thread.run(len(content), messages.bind, content)
         self._has_all_requests.set()
 
-    async def _next(self) -> str | bytes:
-        """Returns the next frame. Raises MeshError if it is of the wrong kind or does not arrive in time."""
+    async def _next(self) -> bytes | None:
+        """Returns the content of the next frame, None for the end of the messages. Raises MeshError if the frame is of
+        the wrong kind or does not arrive in time.
+        """
         limits = self._endpoint.limits
         try:
             event = await self.idle_timer.receive(self._request.receive, limits.idle_s)
@@ -150,19 +152,19 @@ class _Exchange(StreamExchange):
             raise DeadlineExceeded(text, reason="STREAM_IDLE") from None
         return self._checked(event)
 
-    def _checked(self, event: MutableMapping[str, Any]) -> str | bytes:
+    def _checked(self, event: MutableMapping[str, Any]) -> bytes | None:
         if event["type"] == "websocket.disconnect":
             raise Cancelled("The client has disconnected.")
-        text, data, record = event.get("text"), event.get("bytes"), self._request.record
-        record.request_bytes += len(text if text is not None else event["bytes"])
+        text, record = event.get("text"), self._request.record
+        content: bytes = event["bytes"] if text is None else text.encode()
+        record.request_bytes += len(content)
         if record.request_bytes > self._endpoint.limits.bytes_max:
             raise body_too_large(self._endpoint.limits.bytes_max)
         if text == _END_OF_MESSAGES:
-            return _END_OF_MESSAGES
-        frame: str | bytes | None = data if self._endpoint.reader.is_file else text
-        if frame is None:
+            return None
+        if self._endpoint.reader.is_file is not (text is None):
             raise UnsupportedFrame(f"This stream takes {'binary' if self._endpoint.reader.is_file else 'text'} frames.")
-        return frame
+        return content
 
     async def _watch(self, stop: Callable[[MeshError], None]) -> None:
         await self._has_all_requests.wait()
@@ -174,7 +176,3 @@ class _Exchange(StreamExchange):
                     )
                 )
                 return
-
-
-def _content(frame: str | bytes) -> bytes:
-    return frame if isinstance(frame, bytes) else frame.encode(errors="surrogatepass")

@@ -36,7 +36,7 @@ class WebSocketReplyWriter:
     async def write(self, piece: bytes) -> None:
         """Sends a piece in a frame. Raises Cancelled if the client has disconnected."""
         if not self.binary:
-            await self.write_text(piece.decode())
+            await self.write_text(piece)
             return
         self._record.response_bytes += len(piece)
         await self._write({"type": "websocket.send", "bytes": piece})
@@ -44,10 +44,10 @@ class WebSocketReplyWriter:
     async def flush(self) -> None:
         """Does nothing, because each piece has been sent in its own frame."""
 
-    async def write_text(self, text: str) -> None:
-        """Sends a text frame. Raises Cancelled if the client has disconnected."""
+    async def write_text(self, text: bytes) -> None:
+        """Sends a text frame, of UTF-8. Raises Cancelled if the client has disconnected."""
         self._record.response_bytes += len(text)
-        await self._write({"type": "websocket.send", "text": text})
+        await self._write({"type": "websocket.send", "text": text.decode()})
 
     async def end(self) -> None:
         """Closes the WebSocket normally, unless close() was called."""

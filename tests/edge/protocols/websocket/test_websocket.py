@@ -275,6 +275,27 @@ async def test_a_client_that_disconnects_cancels_the_call(
     assert ["code=CANCELLED" in line and "status=101" in line for line in lines] == [True, True]
 
 
+async def test_sizes_are_in_bytes(reader: Client, source: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log has the sizes of text frames in UTF-8, of messages and of errors."""
+    event = source.message("feeds.v1.Event", '{"text": "ü😀"}').to_binary()
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        async for _request in requests:
+            yield event
+
+    source.stream = stream
+    sent = ['{"place": {"label": "é"}}', '{"ü": 1}']
+    async with opened(reader, CHAT) as socket:
+        await socket.send(sent[0])
+        received = [await socket.recv()]
+        await socket.send(sent[1])
+        received += (await closing(socket))[2]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "method=WEBSOCKET" in line]
+    sizes = [sum(len(str(text).encode()) for text in texts) for texts in (sent, received)]
+    assert f" request_bytes={sizes[0]} " in line
+    assert f" response_bytes={sizes[1]} " in line
+
+
 async def test_streams_end_when_the_edge_stops(feeds: Contract, source: Backend) -> None:
     """The close code is that of a restart, and the error asks to reconnect."""
 
@@ -315,6 +336,7 @@ async def strict(feeds: Contract, source: Backend) -> AsyncIterator[Client]:
         (['{"track": "' + "x" * 2000 + '"}'], 1009, ""),
         (["{}"] * 21, 4003, "TOO_MANY_MESSAGES"),
         ([json.dumps({"place": {"label": "x" * 900}})] * 6, 4003, "BODY_TOO_LARGE"),
+        (['{"place": {"label": "' + "é" * 400 + '"}}'] * 7, 4003, "BODY_TOO_LARGE"),
         ([], 4004, "STREAM_IDLE"),
         (["{}"], 4004, "STREAM_IDLE"),
     ],

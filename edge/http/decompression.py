@@ -17,6 +17,8 @@ IDENTITY: Final = "identity"
 PIECE_BYTES_MAX: Final = 262_144
 """The size of the pieces that a decoder yields; brotli's library exceeds it by less than the same again."""
 
+_GZIP_FORMAT: Final = zlib.MAX_WBITS | 16
+_GZIP_STEP_BYTES: Final = 32_768  # what remains of a step is copied at the end of each member, which may have 20 bytes
 _ZSTD_WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024  # what RFC 8878, section 3.1.1.1.2, recommends decoders to support
 
 
@@ -37,21 +39,27 @@ class Decoder(Protocol):
 
 
 class _Gzip:
+    """A decoder of one or more members: RFC 1952, section 2.2."""
+
     def __init__(self) -> None:
-        self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._decoder = zlib.decompressobj(_GZIP_FORMAT)
 
     def decode(self, piece: bytes) -> Iterator[bytes]:
         try:
-            while piece:
-                yield self._decoder.decompress(piece, PIECE_BYTES_MAX)
-                if self._decoder.unused_data:
-                    raise CorruptBody("has more than one gzip member")
-                piece = self._decoder.unconsumed_tail
+            for start in range(0, len(piece), _GZIP_STEP_BYTES):
+                yield from self._decode(piece[start : start + _GZIP_STEP_BYTES])
         except zlib.error as error:
             raise CorruptBody("is not in the gzip format") from error
 
     def is_complete(self) -> bool:
         return self._decoder.eof
+
+    def _decode(self, step: bytes) -> Iterator[bytes]:
+        while step:
+            if self._decoder.eof:
+                self._decoder = zlib.decompressobj(_GZIP_FORMAT)
+            yield self._decoder.decompress(step, PIECE_BYTES_MAX)
+            step = self._decoder.unused_data or self._decoder.unconsumed_tail
 
 
 class _Brotli:

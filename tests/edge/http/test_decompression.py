@@ -67,6 +67,28 @@ async def test_an_incomplete_or_continued_body_is_corrupt(coding: str, size_byte
             await decompress(corrupt, coding, size_bytes + 1)
 
 
+@pytest.mark.parametrize("step", [1, 7, 1000, 100_000])
+async def test_gzip_may_have_many_members(step: int) -> None:
+    """The content is that of all members (RFC 1952, section 2.2), wherever the body is cut; none may be incomplete."""
+    parts = [b"", b"a" * 3000, b"", os.urandom(3000), b"b"]
+    body = b"".join(map(gzip.compress, parts)) + gzip.compress(b"") * 100
+    decoder = STREAM_DECODERS["gzip"]()
+    decoded = [plain for at in range(0, len(body), step) for plain in decoder.decode(body[at : at + step])]
+    assert (b"".join(decoded), decoder.is_complete()) == (b"".join(parts), True)
+    assert await decompress(body, "gzip", 10_000) == b"".join(parts)
+    assert await decompress(body, "gzip", 4000) == b"".join(parts)[:4001]
+    for corrupt in (body[:-1], body + b"\x1f", body + b"\0"):
+        with pytest.raises(CorruptBody):
+            await decompress(corrupt, "gzip", 10_000)
+
+
+async def test_zstd_is_one_frame() -> None:
+    """Further frames and skippable ones are corrupt: the library can't find their ends and limit their output."""
+    for corrupt in (zstandard.compress(b"a") * 2, zstandard.compress(b"a") + b"\x50\x2a\x4d\x18\0\0\0\0"):
+        with pytest.raises(CorruptBody):
+            await decompress(corrupt, "zstd", 10)
+
+
 @pytest.mark.parametrize("content", contents(200_000), ids=["small before", "large before"])
 async def test_others_are_answered_while_a_body_is_decompressed(
     client: Client, monkeypatch: pytest.MonkeyPatch, content: bytes

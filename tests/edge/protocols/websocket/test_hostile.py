@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from edge.contract.contract import Contract
+from edge.http.head_size import HEADERS_MAX
 from tests.edge.backend import Backend, Context
 from tests.edge.protocols.rest.wire import Wire, wire
 from tests.edge.protocols.websocket.test_websocket import CHAT, WATCH, opened
@@ -206,7 +207,7 @@ async def test_a_rejected_handshake_has_an_error_and_the_supported_version(
         {"upgrade": "h2c, WebSocket"},
         {"connection": "keep-alive, @, Upgrade"},
         {"cookie": "x" * 20_000},
-        {f"x_{number}": "a" for number in range(200)},
+        {f"x_{number}": "a" for number in range(HEADERS_MAX - 6)},
     ],
 )
 async def test_an_unusual_handshake_opens(reader: Client, source: Backend, changed: dict[str, str]) -> None:

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from googleapis.google.rpc.status_pb import Status
 from protobuf import Registry
-from protobuf.wkt import Any as Packed
 
 from edge.contract.types import COMMON_TYPES
 from edge.http.headers import Headers
 from edge.http.negotiation import media_quality
+from edge.protojson.writer import to_json
 from mesh.errors import BrokenResponse, Code, FieldViolation, MeshError, MetadataTooLarge
 from mesh.rpc.status import ERROR_DOMAIN
 
@@ -162,17 +162,8 @@ def _received(error: MeshError, registry: Registry) -> Iterator[dict[str, Any]]:
     for detail in Status.from_binary(error.received_status).details:
         if detail.type_url.endswith("/google.rpc.DebugInfo"):
             continue
-        shown = _unpacked(detail, registry)
+        shown: dict[str, Any] = json.loads(to_json(detail, registry=registry))
         if detail.type_url.endswith("/google.rpc.BadRequest"):
             for violation, own in zip(shown.get("fieldViolations", ()), spelled, strict=False):
                 violation["field"] = own.field
         yield shown
-
-
-def _unpacked(detail: Packed, registry: Registry) -> dict[str, Any]:
-    """Returns a detail as ProtoJSON, or only its type if that is unknown or the detail is corrupt."""
-    try:
-        shown: dict[str, Any] = json.loads(detail.to_json(registry=registry))
-    except (ValueError, KeyError, EOFError):
-        return {"@type": detail.type_url}
-    return shown

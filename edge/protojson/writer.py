@@ -1,8 +1,9 @@
 """A ProtoJSON writer that also writes values without a ProtoJSON form.
 
 protobuf-py writes JSON fast but rejects a whole message because of one such value. By the time a response is written
-the call has been carried out, so an error would mislead the caller. Therefore this module writes the messages that the
-library rejects, as google.protobuf.json_format does where it can, and otherwise in the closest form without loss:
+the call has been carried out, so an error would mislead the caller; and the details of an error must not hide the error
+itself. Therefore this module writes the messages that the library rejects, as google.protobuf.json_format does where it
+can, and otherwise in the closest form without loss:
 
     FieldMask       a path that camelCase can't represent (`a_1`, `fooBar`) keeps its proto spelling
     Timestamp       years before 0000 and after 9999 have a sign and at least six digits (ECMA-262, expanded years)

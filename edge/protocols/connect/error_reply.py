@@ -9,9 +9,11 @@ from protobuf import Registry
 from protobuf.wkt import Any as Packed
 
 from edge.http.errors import HTTP_STATUS, error_headers, http_status
+from edge.http.invalid_response import DECODE_ERRORS
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.rpc.status import rpc_code, rpc_status
+from edge.protojson.writer import to_json as to_protojson
 from mesh.errors import Code, MeshError
 
 # HTTP statuses that say more than the one of the RPC code.
@@ -49,11 +51,12 @@ def _detail(detail: Packed, registry: Registry) -> dict[str, Any]:
 
 
 def _debug(detail: Packed, type_name: str, registry: Registry) -> dict[str, Any]:
-    """Returns the JSON of a detail, for debugging, or nothing if the type is unknown."""
+    """Returns the JSON of a detail, for debugging, or nothing if the type is unknown or the detail is corrupt."""
     desc = registry.message(type_name)
     if desc is None:
         return {}
     try:
-        return {"debug": json.loads(desc.type.from_binary(detail.value).to_json(registry=registry))}
-    except (ValueError, KeyError, EOFError, RecursionError):
+        debug = desc.type.from_binary(detail.value)
+        return {"debug": json.loads(to_protojson(debug, registry=registry))}
+    except DECODE_ERRORS:
         return {}

@@ -1,7 +1,9 @@
 """The common format of all errors."""
 
 import asyncio
+import base64
 import json
+import math
 from typing import Any
 
 import grpc
@@ -9,9 +11,9 @@ import httpx
 import pytest
 from googleapis.google.rpc.error_details_pb import BadRequest, DebugInfo, ErrorInfo, Help, LocalizedMessage, RetryInfo
 from googleapis.google.rpc.status_pb import Status
-from protobuf import Message
+from protobuf import Message, Oneof
 from protobuf.wkt import Any as Packed
-from protobuf.wkt import Duration
+from protobuf.wkt import BytesValue, Duration, Timestamp, Value
 
 from edge.bind.binder import Binder
 from edge.contract.contract import Contract
@@ -102,19 +104,52 @@ async def test_details_keep_their_types(client: Client, backend: Backend) -> Non
     assert spelled == {"page_count": "ODD"}
 
 
-async def test_a_detail_of_an_unknown_type_is_named(client: Client, backend: Backend) -> None:
-    """A detail of an unknown type and a corrupt one have only their type in the response."""
-    unknown = Packed(type_url="type.googleapis.com/no.such.Type", value=b"\x08")
-    broken = Packed(type_url="type.googleapis.com/google.rpc.Help", value=b"\xff")
+def nested(depth: int) -> Packed:
+    """Returns a google.protobuf.Value that holds a list in a list, and so on, which no library writes if it is deep."""
+    value = Value(kind=Oneof("string_value", "x")).to_binary()
+    for _ in range(depth):
+        values = BytesValue(value=value).to_binary()  # ListValue.values is field 1 too, and Value.list_value field 6
+        value = b"\x32" + BytesValue(value=values).to_binary()[1:]
+    return Packed(type_url="type.googleapis.com/google.protobuf.Value", value=value)
+
+
+UNKNOWN = Packed(type_url="type.googleapis.com/no.such.Type", value=b"\x08")
+BROKEN = Packed(type_url="type.googleapis.com/google.rpc.Help", value=b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        (UNKNOWN, {"@value": "CA=="}),
+        (BROKEN, {"@value": "/w=="}),
+        (nested(60), {"@value": base64.b64encode(nested(60).value).decode()}),
+        (nested(50), {"value": json.loads("[" * 50 + '"x"' + "]" * 50)}),
+        (Packed.pack(Value(kind=Oneof("number_value", math.nan))), {"value": "NaN"}),
+        (Packed.pack(Timestamp(seconds=10**12)), {"value": "+033658-09-27T01:46:40Z"}),
+        (Packed.pack(UNKNOWN), {"value": {"@type": UNKNOWN.type_url, "@value": "CA=="}}),
+    ],
+    ids=["unknown", "corrupt", "too deep", "deep", "NaN", "late", "unknown in Any"],
+)
+@pytest.mark.parametrize("path", [GET, "/library.v1.Library/UpdateBook"])
+async def test_a_detail_without_a_protojson_form_is_shown(
+    client: Client, backend: Backend, path: str, detail: Packed, shown: dict[str, Any]
+) -> None:
+    """A detail that ProtoJSON can't write is written as in responses, and the error keeps its status."""
 
     async def answer(_: Received, context: Context) -> bytes:
-        status = Status(code=9, message="No.", details=[unknown, broken]).to_binary()
+        status = Status(code=9, message="No.", details=[detail]).to_binary()
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "No.", (("grpc-status-details-bin", status),))
         return b""
 
     backend.answer = answer
-    details = (await client.patch(GET, json={})).json()["error"]["details"]
-    assert details == [{"@type": unknown.type_url}, {"@type": broken.type_url}]
+    response = await (client.patch(path, json={}) if path == GET else client.post(path, json={}))
+    assert (response.status_code, "x-request-id" in response.headers) == (400, True)
+    if path == GET:
+        assert response.json()["error"]["details"] == [{"@type": detail.type_url, **shown}]
+    else:
+        # Connect always has the bytes, and beside them the value, if there is one.
+        (found,) = response.json()["details"]
+        assert found.get("debug") == shown.get("value")
 
 
 REDACTED_CODES = [Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS, Code.UNAVAILABLE]

@@ -12,6 +12,7 @@ from googleapis.google.rpc.status_pb import Status
 from protobuf.wkt import Any as Packed
 
 from tests.edge.backend import Backend, Context
+from tests.edge.http.test_errors import nested
 from tests.edge.protocols.websocket.test_websocket import closing, opened
 from tests.edge.served import Client
 
@@ -24,7 +25,7 @@ SECRET = "psycopg: secret at 10.0.0.1:5432"
 def breaks(source: Backend, *, deliberately: bool) -> None:
     """Makes the backend fail after a message, with a google.rpc.Status or as a crash does."""
     info = ErrorInfo(reason="SHARD_LOST", domain="feeds.example")
-    status = Status(code=15, message=MEANT, details=[Packed.pack(info)]).to_binary()
+    status = Status(code=15, message=MEANT, details=[Packed.pack(info), nested(50), nested(60)]).to_binary()
 
     async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         yield source.message("feeds.v1.Event", '{"text": "a"}').to_binary()
@@ -73,7 +74,9 @@ async def by_procedure(reader: Client, media_type: str) -> str:
 async def test_the_error_of_a_service_in_a_stream(
     reader: Client, source: Backend, capsys: pytest.CaptureFixture[str], way: object
 ) -> None:
-    """A status arrives with its details; the message of a crash is only in the log, with the request's id."""
+    """A status arrives with its details, however deep; the message of a crash is only in the log, with the request's
+    id.
+    """
     assert callable(way)
     breaks(source, deliberately=True)
     text = await way(reader)

@@ -44,9 +44,20 @@ class HttpApp:
                 await self._stop(request, writer)
             elif record.code == _OK:
                 record.status, record.code = HTTP_STATUS[Code.CANCELLED], Code.CANCELLED.name
-        record.write()
+        finally:
+            record.write()
 
     async def _serve(self, request: Request, writer: ReplyWriter) -> None:
+        try:
+            await self._answer(request, writer)
+        except MeshError as error:  # the body of an error had no room; that of this one needs none
+            await self._fail(error, request, writer)
+        except Exception:
+            log.exception("request failed", route=request.record.route, request_id=request.record.request_id)
+            await self._fail(Internal("Internal error."), request, writer)
+
+    async def _answer(self, request: Request, writer: ReplyWriter) -> None:
+        """Answers with the reply or the error of the endpoint. Raises what prevents an error from being written."""
         try:
             found = self._find(request)
             if isinstance(found, Reply):
@@ -55,9 +66,6 @@ class HttpApp:
                 await found.target.serve(request, found.values, writer)
         except MeshError as error:
             await self._fail(error, request, writer)
-        except Exception:
-            log.exception("request failed", route=request.record.route, request_id=request.record.request_id)
-            await self._fail(Internal("Internal error."), request, writer)
 
     async def _stop(self, request: Request, writer: ReplyWriter) -> None:
         """Ends a request that is still open when the grace period of the drain is over."""

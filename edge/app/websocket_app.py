@@ -55,6 +55,14 @@ class WebSocketApp:
 
     async def _serve(self, request: Request, send: Send) -> None:
         try:
+            await self._answer(request, send)
+        except Exception:
+            log.exception("request failed", route=request.record.route, request_id=request.record.request_id)
+            await self._reject(Internal("Internal error."), request, send)
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        """Serves the endpoint, or rejects the handshake. Raises what prevents an error from being written."""
+        try:
             endpoint, values, subprotocols = self._find(request)
             writer = WebSocketReplyWriter(request, send, choose_subprotocol(subprotocols))
             await endpoint.serve(with_token_header(request, subprotocols), values, writer)
@@ -62,9 +70,6 @@ class WebSocketApp:
             request.record.code = error.code.name
         except MeshError as error:
             await self._reject(error, request, send)
-        except Exception:
-            log.exception("request failed", route=request.record.route, request_id=request.record.request_id)
-            await self._reject(Internal("Internal error."), request, send)
 
     def _find(self, request: Request) -> tuple[WebSocketEndpoint, tuple[str, ...], list[str]]:
         """Returns the endpoint, the values of the path's variables, and the subprotocols that the client offers."""

@@ -15,11 +15,23 @@ from protobuf import Message, Oneof
 from protobuf.wkt import Any as Packed
 from protobuf.wkt import BytesValue, Duration, Timestamp, Value
 
+from edge.app import http_app, websocket_app
+from edge.app.http_app import HttpApp
+from edge.app.websocket_app import WebSocketApp
 from edge.bind.binder import Binder
 from edge.contract.contract import Contract
 from edge.contract.types import COMMON_TYPES
 from edge.http.errors import HTTP_STATUS, HttpError, render
-from mesh.errors import Code, NotFound, PermissionDenied, Unauthenticated
+from edge.http.held_bytes import HeldByteCounter
+from mesh.errors import (
+    Code,
+    FailedPrecondition,
+    MeshError,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
 from tests.edge.backend import Backend, Context, Received
 from tests.edge.served import Client, edge_of
 
@@ -304,6 +316,49 @@ async def test_a_failure_of_the_edge_itself_discloses_nothing(
     assert response.status_code == 500
     assert response.json()["error"] == {"code": 500, "message": "Internal error.", "status": "INTERNAL"}
     assert backend.calls == []
+
+
+async def test_an_error_that_can_not_be_written_is_an_internal_one(
+    client: Client, backend: Backend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failure while an error is written becomes a 500 in the common format with its entry in the access log."""
+
+    def find(*_: object) -> None:
+        raise FailedPrecondition("No.")
+
+    def refuse(error: MeshError, *given: Any, **options: Any) -> Any:
+        if error.code is Code.FAILED_PRECONDITION:
+            raise RuntimeError("secret")
+        return render(error, *given, **options)
+
+    for module in (http_app, websocket_app):
+        monkeypatch.setattr(module, "render", refuse)
+    for app in (HttpApp, WebSocketApp):
+        monkeypatch.setattr(app, "_find", find)
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    for headers in ({}, {**upgrade, "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="}):
+        response = await client.get(GET, headers=headers)
+        assert (response.status_code, "x-request-id" in response.headers) == (500, True)
+        assert response.json()["error"] == {"code": 500, "message": "Internal error.", "status": "INTERNAL"}
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "code=INTERNAL" in line]
+        assert ("] request " in line, "status=500" in line) == (True, True)
+    assert backend.calls == []
+
+
+async def test_an_error_without_room_in_memory_is_503(
+    client: Client, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long error for which the edge has no memory is replaced by a short one, which says so."""
+    fails(backend, Code.FAILED_PRECONDITION, "No.", ErrorInfo(reason="LONG", domain="\x01" * 4000))
+
+    def refuse(_: HeldByteCounter, count: int) -> None:
+        if count > 0:
+            raise Unavailable("Too much data is being sent at the same time.", reason="OVERLOADED", retry_after_s=1)
+
+    monkeypatch.setattr(HeldByteCounter, "add", refuse)
+    response = await client.get(GET, headers={"accept-encoding": "identity"})
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json()["error"]["details"][0]["reason"] == "OVERLOADED"
 
 
 @pytest.mark.parametrize(

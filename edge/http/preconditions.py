@@ -1,21 +1,25 @@
-"""Conditional requests (RFC 9110, section 13) with If-Match and If-None-Match.
+"""Conditional requests (RFC 9110, section 13) by entity-tags and dates.
 
 The service evaluates If-Match of a change, because it receives the etag in its request (edge.bind.header_fields). This
-module evaluates If-Match and If-None-Match of reads.
+module evaluates the preconditions of reads by the headers of their replies, whoever set these.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from edge.http.entity_tags import ANY, etag_of, matches, parse_tags
 from edge.http.errors import HttpError
-from edge.http.headers import malformed_header
+from edge.http.headers import Headers, malformed_header
+from edge.http.http_date import parse_http_date
 from edge.http.request import Request
 from mesh.errors import Aborted
 
 IF_MATCH: Final = b"if-match"
 IF_NONE_MATCH: Final = b"if-none-match"
+_IF_MODIFIED_SINCE: Final = b"if-modified-since"
+_IF_UNMODIFIED_SINCE: Final = b"if-unmodified-since"
+_PRECONDITIONS: Final = frozenset({IF_MATCH, IF_NONE_MATCH, _IF_MODIFIED_SINCE, _IF_UNMODIFIED_SINCE})
 
 VERSIONS_MAX: Final = 4
 """The maximum number of versions in an If-Match. The service is called with each until one matches."""
@@ -48,20 +52,6 @@ def split_by_version(request: Request) -> list[Request]:
     return [replace(request, headers={**request.headers, IF_MATCH: tag}) for tag in versions.values()] or [request]
 
 
-def check_if_match(tag: bytes, headers: Mapping[bytes, bytes]) -> None:
-    """Raises HttpError 412 if a read returned a version that If-Match does not list, InvalidArgument if the header is
-    malformed. `tag` is the tag of the result.
-    """
-    if (header := headers.get(IF_MATCH)) is None:
-        return
-    try:
-        versions = parse_if_match(header)
-    except ValueError as error:
-        raise malformed_header("If-Match", str(error)) from None
-    if versions and etag_of(tag) not in versions:
-        raise HttpError(412, "The resource has changed: its version is not in If-Match.", "PRECONDITION_FAILED")
-
-
 def precondition_failed(error: Aborted) -> HttpError:
     """Returns the HTTP error for a service's rejection of the etag from If-Match (RFC 9110, section 13.1.1)."""
     failed = HttpError(
@@ -77,11 +67,44 @@ def precondition_failed(error: Aborted) -> HttpError:
     return failed
 
 
-def matches_if_none_match(tag: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """Returns whether If-None-Match lists a tag. A malformed header lists none."""
-    if (header := headers.get(IF_NONE_MATCH)) is None:
+def is_not_modified(request: Request, status: int, headers: Headers) -> bool:
+    """Evaluates the preconditions of a read, in the order of RFC 9110, section 13.2.2, by the status and the headers of
+    its reply. Returns whether the client already has this representation.
+
+    Raises HttpError 412 if the client asked for another one, InvalidArgument if If-Match is malformed.
+    """
+    given = request.headers
+    if _PRECONDITIONS.isdisjoint(given) or request.method not in ("GET", "HEAD") or not 200 <= status < 300:
         return False
+    own = dict(headers)
+    tag, modified = own.get(b"etag"), parse_http_date(own.get(b"last-modified", b""))
+    if IF_MATCH in given:
+        _check_if_match(given[IF_MATCH], tag)
+    elif _is_later(modified, given.get(_IF_UNMODIFIED_SINCE)):
+        raise HttpError(412, "The resource has changed since the date in If-Unmodified-Since.", "PRECONDITION_FAILED")
+    if IF_NONE_MATCH in given:
+        return tag is not None and _lists(given[IF_NONE_MATCH], tag)
+    return _is_later(modified, given.get(_IF_MODIFIED_SINCE)) is False
+
+
+def _check_if_match(header: bytes, tag: bytes | None) -> None:
     try:
-        return matches(tag, parse_tags(header))
+        versions = parse_if_match(header)
+    except ValueError as error:
+        raise malformed_header("If-Match", str(error)) from None
+    if versions and (tag is None or etag_of(tag) not in versions):
+        raise HttpError(412, "The resource has changed: its version is not in If-Match.", "PRECONDITION_FAILED")
+
+
+def _lists(if_none_match: bytes, tag: bytes) -> bool:
+    """Returns whether If-None-Match lists a tag. A malformed header lists none."""
+    try:
+        return matches(tag, parse_tags(if_none_match))
     except ValueError:
         return False
+
+
+def _is_later(modified: datetime | None, header: bytes | None) -> bool | None:
+    """Returns whether a resource was modified after the date in a header, None if one of them is not known."""
+    since = parse_http_date(header) if header is not None else None
+    return modified > since if modified is not None and since is not None else None

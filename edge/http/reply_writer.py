@@ -8,7 +8,7 @@ from typing import Final
 from edge.http import compression
 from edge.http.cors import Cors
 from edge.http.headers import Headers
-from edge.http.preconditions import IF_NONE_MATCH, matches_if_none_match
+from edge.http.preconditions import is_not_modified
 from edge.http.reply import Reply
 from edge.http.request import Request, Send
 from edge.http.request_id import REQUEST_ID
@@ -35,10 +35,12 @@ class ReplyWriter:
         self._ended = False
 
     async def reply(self, reply: Reply) -> None:
-        """Sends a complete reply. Raises as HeldByteCounter.add(), before anything is sent, if its body has no room."""
+        """Sends a complete reply. Raises as is_not_modified(), and as HeldByteCounter.add() if its body has no room,
+        before anything is sent.
+        """
         body = reply.body
         coding = compression.negotiate(reply.status, reply.headers, self._request, len(body))
-        if self._is_not_modified(reply.status, reply.headers):
+        if is_not_modified(self._request, reply.status, reply.headers):
             await self._reply_not_modified(reply.headers)
             return
         if coding:
@@ -54,9 +56,11 @@ class ReplyWriter:
             await self._request.connection.wait_writable()
 
     async def start(self, status: int, headers: Headers) -> bool:
-        """Sends the head of a streamed response. Returns whether the client needs the body."""
+        """Sends the head of a streamed response. Returns whether the client needs the body. Raises as
+        is_not_modified(), before anything is sent.
+        """
         coding = compression.negotiate(status, headers, self._request, None)
-        if self._is_not_modified(status, headers):
+        if is_not_modified(self._request, status, headers):
             await self._reply_not_modified(headers)
             return False
         if coding:
@@ -117,13 +121,6 @@ class ReplyWriter:
         self._ended = True
         self._request.record.response_bytes += len(body)
         await self._send({"type": "http.response.body", "body": body})
-
-    def _is_not_modified(self, status: int, headers: Headers) -> bool:
-        """Returns whether the client already has this version (RFC 9110, section 13.1.2)."""
-        request = self._request
-        if IF_NONE_MATCH not in request.headers or request.method not in ("GET", "HEAD") or not 200 <= status < 300:
-            return False
-        return any(name == b"etag" and matches_if_none_match(value, request.headers) for name, value in headers)
 
     async def _reply_not_modified(self, headers: Headers) -> None:
         """Sends a 304 with the headers for caches, without those that describe content (RFC 9110, section 15.4.5)."""

@@ -13,6 +13,7 @@ from edge.call.rpc import Admission, Rpc
 from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
 from edge.http import worker_thread
+from edge.http.headers import overridden
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter
@@ -172,7 +173,7 @@ class CallDriver:
         """Sends the head. Returns False if the client wants no body."""
         exchange.headers += self._rpc.response_headers(metadata)
         status, headers = exchange.head(metadata)
-        return await writer.start(status, [*headers, *exchange.headers])
+        return await writer.start(status, overridden(headers, exchange.headers))
 
     def _public_error(self, error: Exception, request: Request) -> MeshError:
         """Returns the error that the client gets. An unexpected one is logged and replaced, because its text may reveal

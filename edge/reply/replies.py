@@ -11,10 +11,9 @@ from edge.contract.http_body import returns_http_body
 from edge.contract.route import Route
 from edge.http.entity_tags import strong_tag, weak_tag
 from edge.http.errors import HttpError
-from edge.http.headers import Headers
+from edge.http.headers import Headers, overridden
 from edge.http.invalid_response import DECODE_ERRORS, invalid_response
 from edge.http.negotiation import media_quality
-from edge.http.preconditions import check_if_match
 from edge.http.reply import Reply
 from edge.http.request import JSON, Request
 from edge.reply.cache_control import cache_control
@@ -27,9 +26,6 @@ from mesh.errors import FieldViolation, Metadata, invalid_fields
 PROTOBUF: Final = "application/x-protobuf"
 NO_CONTENT: Final = 204
 """The status of a success whose body is empty, even if the service sent a message (RFC 9110, section 15.3.5)."""
-
-_OVERRIDABLE: Final = frozenset({b"etag", b"cache-control"})
-"""Headers of the edge that those of the service replace."""
 
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\s*;[\x20-\x7e]*)?")
 
@@ -69,9 +65,7 @@ class Replies:
         return self._writer.options(wanted)
 
     def build(self, request: Request, response: UnaryResponse, options: ResponseOptions) -> Reply:
-        """Returns the reply to a call. Raises HttpError 502 if the service sent an invalid message, 412 if
-        If-Match names another version.
-        """
+        """Returns the reply to a call. Raises HttpError 502 if the service sent an invalid message."""
         try:
             message = self._type.from_binary(response.message)
             status, headers, body = self._raw_reply(message) if self._raw else self._written(message, options)
@@ -85,12 +79,9 @@ class Replies:
             reply.headers.append((b"link", link))
         if self._is_read and not self._raw:
             etag = getattr(message, self._etag) if self._etag else ""
-            tag = strong_tag(etag) if etag else weak_tag(body)
-            check_if_match(tag, request.headers)
-            reply.headers.append((b"etag", tag))
+            reply.headers.append((b"etag", strong_tag(etag) if etag else weak_tag(body)))
         if given := self._metadata_headers(response.metadata):
-            overriding = [header for header in given if header[0] in _OVERRIDABLE]
-            reply.headers = [*_without(reply.headers, overriding), *given]
+            reply.headers = overridden(reply.headers, given)
         return reply
 
     def _written(self, response: Message, options: ResponseOptions) -> tuple[int, Headers, bytes]:

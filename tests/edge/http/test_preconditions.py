@@ -1,14 +1,16 @@
 """Conditional requests: entity-tags in every coding, lists of tags, and headers for caches."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
 
-from edge.contract.contract import Contract
+from edge.contract.contract import Contract, read
 from edge.http.entity_tags import ANY, etag_of, parse_tags, strong_tag, tag_in_coding
-from tests.edge.backend import Backend, Context, Received
+from tests.edge.backend import Backend, Context, Received, backend_of
+from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
 
 BOOK = "library.v1.Book"
@@ -40,6 +42,69 @@ def test_a_malformed_list_of_tags_raises(header: bytes) -> None:
     with pytest.raises(ValueError, match="is not a list"):
         parse_tags(header)
     assert parse_tags(b" * ") == [ANY]
+
+
+CONTRACT = """
+syntax = "proto3";
+package files.v1;
+
+import "google/api/annotations.proto";
+import "google/api/httpbody.proto";
+import "meshwright/policy/v1/policy.proto";
+
+service Files {
+  rpc Resource(Thing) returns (Thing) {
+    option (google.api.http) = {get: "/v1/resource" additional_bindings {post: "/v1/resource"}};
+    option (meshwright.policy.v1.method) = {public: true};
+  }
+  rpc Raw(Thing) returns (google.api.HttpBody) {
+    option (google.api.http) = {get: "/v1/raw" additional_bindings {post: "/v1/raw"}};
+    option (meshwright.policy.v1.method) = {public: true};
+  }
+  rpc File(Thing) returns (stream google.api.HttpBody) {
+    option (google.api.http) = {get: "/v1/file" additional_bindings {post: "/v1/file"}};
+    option (meshwright.policy.v1.method) = {public: true};
+  }
+}
+
+message Thing { string etag = 1; }
+"""
+
+
+@pytest.fixture(scope="module")
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    """Returns a contract with all kinds of replies that have a tag."""
+    return read(compile_image(CONTRACT, tmp_path_factory.mktemp("files")))
+
+
+@pytest.fixture(scope="module")
+async def _store(contract: Contract) -> AsyncIterator[Backend]:
+    async with backend_of(contract.registry, ["/files.v1.Files/File"]) as backend:
+        yield backend
+
+
+@pytest.fixture
+def store(_store: Backend) -> Backend:
+    """Returns a backend that gives the tag and the date of each response in its metadata."""
+    metadata = (("etag", '"own"'), ("last-modified", MODIFIED))
+
+    async def answer(received: Received, context: Context) -> bytes:
+        await context.send_initial_metadata(metadata)
+        return _store.message("files.v1.Thing", '{"etag": "7"}').to_binary() if "Resource" in received.path else b""
+
+    async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        await context.send_initial_metadata(metadata)
+        yield b""
+
+    _store.answer, _store.stream = answer, stream
+    return _store
+
+
+@pytest.fixture(scope="module")
+async def files(contract: Contract, _store: Backend) -> AsyncIterator[Client]:
+    """Returns a client of an edge that passes the tag and the date of responses on."""
+    async with edge_of(contract, _store.port, response_headers="etag,last-modified") as client:
+        yield client
 
 
 class Shelf:
@@ -134,6 +199,64 @@ async def test_an_etag_from_the_service_metadata(library: Contract, backend: Bac
     assert full.headers.get_list("etag") == ['"own"']
     assert full.headers.get_list("cache-control") == ["max-age=5"]
     assert known.status_code == 304
+
+
+MODIFIED = "Mon, 01 Jan 2024 00:00:00 GMT"
+BEFORE = ["Sun, 31 Dec 2023 23:59:59 GMT", "Sunday, 31-Dec-23 23:59:59 GMT", "Sun Dec 31 23:59:59 2023"]
+SINCE = [MODIFIED, "Tue, 02 Jan 2024 00:00:00 GMT", "Tuesday, 02-Jan-24 00:00:00 GMT", "Tue Jan  2 00:00:00 2024"]
+NO_DATES = [
+    "",
+    "2024-01-01",
+    "Mon, 01 Jan 2024 00:00:00 +0000",
+    "Mon, 99 Jan 2024 00:00:00 GMT",
+    f"{MODIFIED}, x",
+    "\xff",
+]
+
+
+@pytest.mark.parametrize("kind", ["resource", "raw", "file"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"if-match": '"own"'}, 200),
+        ({"if-match": '"7", "own-gzip"'}, 200),
+        ({"if-match": "*"}, 200),
+        ({"if-match": '"7"'}, 412),
+        ({"if-match": '"7"', "if-none-match": '"own"'}, 412),
+        ({"if-match": '"own"', "if-none-match": '"own"'}, 304),
+        ({"if-match": '"own"', "if-unmodified-since": BEFORE[0]}, 200),
+        ({"if-match": "own"}, 400),
+        *(({"if-unmodified-since": date}, 412) for date in BEFORE),
+        *(({"if-unmodified-since": date}, 200) for date in SINCE + NO_DATES),
+        *(({"if-modified-since": date}, 200) for date in BEFORE + NO_DATES),
+        *(({"if-modified-since": date}, 304) for date in SINCE),
+        ({"if-none-match": '"7"', "if-modified-since": SINCE[0]}, 200),
+        ({"if-none-match": '"own"', "if-modified-since": BEFORE[0]}, 304),
+    ],
+)
+async def test_the_preconditions_of_every_kind_of_read(
+    files: Client, store: Backend, kind: str, headers: dict[str, str], status: int
+) -> None:
+    """Preconditions of a resource, a raw body and a download are evaluated by the tag and the date that the reply has,
+    in the order of section 13.2.2.
+    """
+    for method in ("GET", "HEAD"):
+        response = await files.request(
+            method, f"/v1/{kind}", headers={k: v.encode("latin-1") for k, v in headers.items()}
+        )
+        assert response.status_code == status, response.text
+        if status < 400:
+            assert (response.headers["etag"], response.headers["last-modified"]) == ('"own"', MODIFIED)
+    changed = await files.post(f"/v1/{kind}", headers={"if-unmodified-since": BEFORE[0]})
+    assert changed.status_code == 200, "the change has been made"
+
+
+async def test_a_read_without_a_tag_is_no_version(files: Client, store: Backend) -> None:
+    """If-Match names no version of a reply without a tag, and dates do not count for one without a date."""
+    store.replies(store.message("google.api.HttpBody", "{}"))
+    assert (await files.get("/v1/raw", headers={"if-match": '"7"'})).status_code == 412
+    for header in ("if-modified-since", "if-unmodified-since"):
+        assert (await files.get("/v1/raw", headers={header: MODIFIED})).status_code == 200
 
 
 async def test_errors_vary_by_accept(client: Client) -> None:

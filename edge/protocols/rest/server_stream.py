@@ -13,7 +13,7 @@ from edge.http.stream_limits import StreamLimits
 from edge.protocols.driver import CallDriver
 from edge.protocols.exchange import StreamExchange, StreamReplyWriter
 from edge.protocols.rest.request_reader import RequestMessages, RequestReader
-from edge.protocols.rest.stream_writer import StreamFormat, range_metadata
+from edge.protocols.rest.stream_writer import FileWriter, StreamFormat, range_metadata
 from edge.protocols.rest.transcoding import Transcoding
 from mesh.errors import Code, MeshError, Metadata
 
@@ -41,6 +41,7 @@ class _Exchange(StreamExchange):
         self._endpoint = endpoint
         self._request = request
         self._values = values
+        self._range: Metadata = ()
 
     def read_head(self) -> None:
         wanted, query = self._endpoint.system_parameters.take(self._request.query)
@@ -53,7 +54,8 @@ class _Exchange(StreamExchange):
             self.heartbeat_s = self._endpoint.limits.heartbeat_s or None
 
     def metadata(self) -> Metadata:
-        return range_metadata(self._request) if self._endpoint.format.is_file else ()
+        self._range = range_metadata(self._request) if isinstance(self._writer, FileWriter) else ()
+        return self._range
 
     async def requests(self) -> AsyncGenerator[bytes, None]:
         return await self._endpoint.reader.read(self._messages, self._request, self.idle_timer)
@@ -86,8 +88,7 @@ class _Exchange(StreamExchange):
         """Returns HttpError 416 for a range that a file does not have (RFC 9110, section 15.5.17), or else the
         error.
         """
-        is_range = self._endpoint.format.is_file and b"range" in self._request.headers
-        if not is_range or error.code is not Code.OUT_OF_RANGE:
+        if "range" not in dict(self._range) or error.code is not Code.OUT_OF_RANGE:
             return error
         given = {**dict(error.initial_metadata), **dict(error.trailing_metadata)}.get("content-range")
         headers = [(b"content-range", given.encode())] if isinstance(given, str) else []

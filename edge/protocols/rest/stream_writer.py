@@ -34,9 +34,11 @@ _RANGE_HEADERS: Final = ("range", "if-range")
 
 
 def range_metadata(request: Request) -> Metadata:
-    """Returns the headers that select a part of a file, as metadata for the service, which knows the file. Raises
-    InvalidArgument for a value that can't be metadata.
+    """Returns the headers that select a part of a file, as metadata for the service, which knows the file. Only a GET
+    has parts (RFC 9110, section 14.2). Raises InvalidArgument for a value that can't be metadata.
     """
+    if request.method != "GET":
+        return ()
     headers = request.headers
     return [(name, metadata_text(name, value)) for name in _RANGE_HEADERS if (value := headers.get(name.encode()))]
 

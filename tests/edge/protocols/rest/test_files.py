@@ -67,6 +67,31 @@ async def test_a_part_of_a_download(reader: Client, source: Backend) -> None:
     assert (metadata["range"], metadata["if-range"]) == ("bytes=1-2", '"v1"')
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("HEAD", "/v1/files/x"), ("POST", "/v1/transform"), ("GET", "/v1/files/x?$alt=json")]
+)
+async def test_only_a_download_by_get_has_parts(reader: Client, source: Backend, method: str, path: str) -> None:
+    """The range of another method, or of a file in JSON, is ignored (RFC 9110, section 14.2)."""
+
+    async def stream(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        metadata = dict(context.invocation_metadata() or ())
+        if "range" in metadata:
+            await context.send_initial_metadata((("content-range", "bytes 1-2/4"),))
+        yield http_body(source, b"abcd", "text/csv")
+
+    source.stream = stream
+    whole = await reader.request(method, path, headers={"range": "bytes=1-2", "if-range": '"v1"'})
+    assert (whole.status_code, "content-range" in whole.headers) == (200, False)
+    assert not {"range", "if-range"} & source.calls[-1].metadata.keys()
+
+    async def fails(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        await context.abort(grpc.StatusCode.OUT_OF_RANGE, "only four")
+        yield b""
+
+    source.stream = fails
+    assert (await reader.request(method, path, headers={"range": "bytes=9-"})).status_code == 400
+
+
 async def test_a_part_that_is_not_there(reader: Client, source: Backend) -> None:
     """OUT_OF_RANGE of the service is 416 if the request has a range, otherwise 400."""
 

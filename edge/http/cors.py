@@ -10,8 +10,9 @@ ANY_ORIGIN: Final = "*"
 
 # Response headers that scripts may read, besides the CORS-safelisted ones and the metadata of responses.
 _EXPOSED: Final = (
-    *("connect-content-encoding", "etag", "grpc-encoding", "link", "location", "ratelimit", "ratelimit-policy"),
-    *("retry-after", "www-authenticate", "x-request-id"),
+    *("accept", "accept-encoding", "accept-patch", "accept-post", "accept-ranges", "allow", "connect-content-encoding"),
+    *("content-disposition", "content-range", "etag", "grpc-encoding", "link", "location"),
+    *("ratelimit", "ratelimit-policy", "retry-after", "www-authenticate", "x-request-id"),
 )
 
 

@@ -92,6 +92,27 @@ async def test_only_a_download_by_get_has_parts(reader: Client, source: Backend,
     assert (await reader.request(method, path, headers={"range": "bytes=9-"})).status_code == 400
 
 
+# https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name
+SAFELISTED = {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified"}
+HIDDEN = {"access-control-allow-origin", "access-control-expose-headers", "date", "vary", "x-content-type-options"}
+
+
+async def test_scripts_can_read_what_describes_a_download(feeds: Contract, source: Backend) -> None:
+    """A script of another origin can read every header of a file, and those that say how to correct a request."""
+    described = dict.fromkeys(("accept_ranges", "content_disposition", "content_language", "etag"), '"v1"')
+    serves(source, b"bc", content_range="bytes 1-2/4", last_modified="x", expires="x", **described)
+    async with edge_of(feeds, source.port, cors_origins="https://a.example") as client:
+        origin = {"origin": "https://a.example"}
+        download = await client.get("/v1/files/x", headers=origin)
+        wrong_method = await client.delete("/v1/files/x", headers=origin)
+        wrong_type = await client.post("/v1/watch", content=b"x", headers={**origin, "content-type": "a/b"})
+    assert {"accept-ranges", "content-disposition", "content-range", "etag"} <= download.headers.keys()
+    assert ("allow" in wrong_method.headers, "accept-post" in wrong_type.headers) == (True, True)
+    for response in (download, wrong_method, wrong_type):
+        exposed = set(response.headers["access-control-expose-headers"].split(", "))
+        assert response.headers.keys() - HIDDEN - SAFELISTED - {"transfer-encoding"} <= exposed
+
+
 async def test_a_part_that_is_not_there(reader: Client, source: Backend) -> None:
     """OUT_OF_RANGE of the service is 416 if the request has a range, otherwise 400."""
 

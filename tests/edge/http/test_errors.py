@@ -388,7 +388,9 @@ def test_an_http_error_has_its_headers() -> None:
 
 
 async def test_problem_details_for_a_client_that_prefers_them(client: Client) -> None:
-    """A client that prefers problem+json gets RFC 9457; one that accepts JSON equally gets AIP-193."""
+    """A client that accepts problem+json as much as JSON gets RFC 9457, one that prefers JSON gets AIP-193. The type
+    of the success has to be acceptable too (RFC 9110, section 12.5.1).
+    """
     wanted = {"accept": "application/problem+json, application/json;q=0.9"}
     response = await client.get("/v1/nothing", headers=wanted)
     problem = response.json()
@@ -401,5 +403,11 @@ async def test_problem_details_for_a_client_that_prefers_them(client: Client) ->
     }
     assert problem["detail"] == "There is nothing at this URL."
     assert problem["details"][0]["reason"] == "ROUTE_NOT_FOUND"
+    documented = {"accept": "application/json, application/problem+json"}
+    failed = await client.get("/v1/nothing", headers=documented)
+    assert (failed.headers["content-type"], failed.json()["status"]) == ("application/problem+json", 404)
+    assert (await client.get(GET, headers=documented)).headers["content-type"] == "application/json"
+    refused = await client.get(GET, headers={"accept": "application/problem+json"})
+    assert (refused.status_code, refused.headers["content-type"]) == (406, "application/problem+json")
     usual = await client.get("/v1/nothing", headers={"accept": "application/problem+json;q=0.5, application/json"})
     assert (usual.headers["content-type"], usual.json()["error"]["code"]) == ("application/json", 404)

@@ -17,7 +17,7 @@ from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, descend, find_by_proto_name, find_field, find_text_field, value_at
 from edge.protojson.leaf_readers import text_leaf
 from edge.protojson.violations import InvalidValue, Violations
-from edge.protojson.well_known import FIELD_MASK
+from edge.protojson.well_known import FIELD_MASK, UPDATE_MASK
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
 
@@ -142,7 +142,7 @@ def _etag(request: DescMessage, route: Route) -> tuple[DescField, ...] | None:
 
 
 def _mask_field(request: DescMessage) -> DescField | None:
-    field = find_by_proto_name(request, "update_mask")
+    field = find_by_proto_name(request, UPDATE_MASK)
     is_mask = (
         field is not None
         and isinstance(field.value, DescFieldValueMessage)

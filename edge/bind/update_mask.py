@@ -3,25 +3,45 @@
 ProtoJSON writes a path as the lowerCamelCase of proto names, which is the JSON name of a field unless the contract
 declares another one. Clients know a field by its JSON name. A path is therefore looked up in the resource, first by
 JSON names. That also restores names that do not survive the conversion, such as `a_1`, whose JSON name is `a1`.
+
+Only parts that name fields are looked up. The keys of maps and of Structs are data (AIP-161).
 """
+
+import re
+from typing import Final
 
 from protobuf import DescField, DescFieldValueMessage, DescMessage
 
+from edge.protojson.any_and_struct import ANY, LIST_VALUE, STRUCT, VALUE
 from edge.protojson.fields import find_by_proto_name
-from edge.protojson.well_known import to_snake_case
+from edge.protojson.well_known import MaskPath, to_snake_case
+from mesh.contract.descriptors import inner_message
+
+_PART = re.compile(r"`[^`]*`|[^.]+")
+_WITHOUT_FIELDS: Final = frozenset({ANY, LIST_VALUE, STRUCT, VALUE})
 
 
 def declared_path(path: str, resource: DescMessage) -> str:
-    """Returns the path with proto names. A part that names no field of the resource stays as it is."""
-    names = path.split(".")
-    message: DescMessage | None = resource
-    for at, name in enumerate(names):
-        field = _find(message, name) if message is not None else None
-        if field is None:
-            break
-        names[at] = field.name
-        message = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
-    return ".".join(names)
+    """Returns the path with proto names. From a name that is no field of its message on, it is only in snake_case."""
+    parts = _PART.findall(path.written if isinstance(path, MaskPath) else path)
+    at: DescMessage | DescField | None = resource  # the message whose field, or the map whose key, the next part is
+    for index, part in enumerate(parts):
+        if isinstance(at, DescMessage):
+            field = _find(at, to_snake_case(part))
+            if field is None:
+                parts[index:] = map(to_snake_case, parts[index:])
+                break
+            parts[index] = field.name
+            at = _message(field) if isinstance(field.value, DescFieldValueMessage) else field
+        elif at is not None:
+            at = _message(at)
+    return ".".join(parts)
+
+
+def _message(field: DescField) -> DescMessage | None:
+    """Returns the message that a field or its entries hold, None if no part of a path can name a field of it."""
+    message = inner_message(field)
+    return message if message is not None and message.type_name not in _WITHOUT_FIELDS else None
 
 
 def _find(message: DescMessage, name: str) -> DescField | None:

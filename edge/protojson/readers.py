@@ -24,7 +24,7 @@ from protobuf import (
 
 from edge.protojson import any_and_struct
 from edge.protojson.fields import assign, fields_by_name
-from edge.protojson.leaf_readers import NULL_VALUE, LeafReader, json_leaf, text_leaf
+from edge.protojson.leaf_readers import NULL_VALUE, LeafReader, json_leaf, text_leaf, update_mask
 from edge.protojson.reader import Reader
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import (
@@ -37,6 +37,7 @@ from edge.protojson.violations import (
     too_many_entries,
     too_many_items,
 )
+from edge.protojson.well_known import FIELD_MASK, UPDATE_MASK
 from mesh.contract.rules import field_rules, items_max
 
 DEPTH_MAX: Final = 64
@@ -138,7 +139,10 @@ class Readers:
             case DescFieldValueEnum(enum=enum):
                 return ElementReader(self, enum)
             case DescFieldValueMessage(message=message):
-                return ElementReader(self, message)
+                reader = ElementReader(self, message)
+                if field.name == UPDATE_MASK and message.type_name == FIELD_MASK:
+                    reader.leaf = update_mask(message)
+                return reader
             case DescFieldValueList(element=element):
                 return _ListReader(ElementReader(self, element), self.depth_max, items_max(field_rules(field)))
             case DescFieldValueMap(key=key, value=element):

@@ -5,11 +5,14 @@ google/protobuf/{timestamp,duration,field_mask}.proto define the formats.
 
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
 from edge.protojson.violations import InvalidValue, json_type_name
 
 FIELD_MASK: Final = "google.protobuf.FieldMask"
+UPDATE_MASK: Final = "update_mask"
+"""The name of the field with the mask of an update (AIP-134)."""
+
 DURATION_SECONDS_MAX: Final = 315_576_000_000
 TIMESTAMP_SECONDS_MAX: Final = 253_402_300_799
 
@@ -23,6 +26,20 @@ MASK_PATH_OF_TEXT: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|\*)(?:\.(?:[A-
 _UPPER = re.compile(r"[A-Z]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class MaskPath(str):
+    """A path of a mask in snake_case. `written` is the client's own text, in which the keys of maps are as they are."""
+
+    __slots__ = ("written",)
+    written: str
+
+    @classmethod
+    def of(cls, written: str) -> Self:
+        """Returns the path that a client wrote in lowerCamelCase or snake_case."""
+        path = cls(to_snake_case(written))
+        path.written = written
+        return path
 
 
 def parse_timestamp(value: object) -> tuple[int, int]:
@@ -59,14 +76,25 @@ def _nanos(fraction: str | None) -> int:
 
 def parse_field_mask(value: object) -> list[str]:
     """Returns the paths of a mask in JSON, which has them in lowerCamelCase. Raises InvalidValue."""
-    if type(value) is not str:
-        raise InvalidValue(f"must be a string of comma-separated field paths, not {json_type_name(value)}")
-    return _paths(value, MASK_PATH, "must be comma-separated field paths in lowerCamelCase")
+    return _paths(_text(value), MASK_PATH, "must be comma-separated field paths in lowerCamelCase")
+
+
+def parse_update_mask(value: object) -> list[str]:
+    """Returns the paths of an update mask in JSON, which may also be in snake_case, because they are looked up in the
+    resource, and the keys of its maps may have underscores. Raises InvalidValue.
+    """
+    return parse_field_mask_text(_text(value))
 
 
 def parse_field_mask_text(text: str) -> list[str]:
     """Returns the paths of a mask in a query, which may also have them in snake_case. Raises InvalidValue."""
     return _paths(text, MASK_PATH_OF_TEXT, "must be comma-separated field paths")
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise InvalidValue(f"must be a string of comma-separated field paths, not {json_type_name(value)}")
+    return value
 
 
 def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:
@@ -75,7 +103,7 @@ def _paths(text: str, path: re.Pattern[str], otherwise: str) -> list[str]:
     paths = text.split(",")
     if not all(map(path.fullmatch, paths)):
         raise InvalidValue(otherwise)
-    return list(map(to_snake_case, paths))
+    return list(map(MaskPath.of, paths))
 
 
 def to_snake_case(path: str) -> str:

@@ -1,0 +1,131 @@
+"""Update masks: names of fields are those of clients, keys of maps are data."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edge.contract.contract import Contract, read
+from tests.edge.backend import Backend, backend_of
+from tests.edge.contracts import compile_image
+from tests.edge.served import Client, edge_of
+
+CONTRACT = """
+syntax = "proto3";
+package masks.v1;
+
+import "buf/validate/validate.proto";
+import "google/api/annotations.proto";
+import "google/protobuf/field_mask.proto";
+import "google/protobuf/struct.proto";
+
+service Masks {
+  rpc Update(UpdateRequest) returns (Thing) {
+    option (google.api.http) = {
+      patch: "/v1/{thing.name=things/*}" body: "thing"
+      additional_bindings {patch: "/v2/{thing.name=things/*}" body: "*"}
+    };
+  }
+  rpc Read(ReadRequest) returns (Thing) {
+    option (google.api.http) = {get: "/v1/thing"};
+  }
+}
+message Thing {
+  string name = 1;
+  string first_name = 2;
+  map<string, string> labels = 3;
+  map<string, Part> parts_by_id = 4;
+  repeated Part all_parts = 5;
+  google.protobuf.Struct free_form = 6;
+  Part main_part = 7;
+}
+message Part {
+  int32 part_size = 1;
+  map<string, Part> inner_parts = 2;
+  google.protobuf.Value any_value = 3;
+}
+message UpdateRequest {
+  Thing thing = 1;
+  google.protobuf.FieldMask update_mask = 2 [(buf.validate.field).cel = {
+    id: "no.name" message: "can't be the name" expression: "this.paths.all(path, path != 'name')"
+  }];
+}
+message ReadRequest {
+  google.protobuf.FieldMask read_mask = 1 [(buf.validate.field).field_mask.in = "first_name"];
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    """Returns the contract above."""
+    return read(compile_image(CONTRACT, tmp_path_factory.mktemp("masks")))
+
+
+@pytest.fixture(scope="module")
+async def things(contract: Contract) -> AsyncIterator[Backend]:
+    """Returns a backend that answers with an empty message."""
+    async with backend_of(contract.registry) as backend:
+        backend.replies(backend.message("masks.v1.Thing"))
+        yield backend
+
+
+@pytest.fixture(scope="module")
+async def edge(contract: Contract, things: Backend) -> AsyncIterator[Client]:
+    """Returns a client of an edge with this contract."""
+    async with edge_of(contract, things.port) as client:
+        yield client
+
+
+def received_paths(things: Backend) -> list[str]:
+    """Returns the paths of the mask that reached the backend."""
+    desc = things.registry.message("masks.v1.UpdateRequest")
+    assert desc is not None
+    request = desc.type.from_binary(things.calls[-1].request)
+    return list(request.update_mask.paths)
+
+
+@pytest.mark.parametrize(
+    ("given", "declared"),
+    [
+        ("firstName", "first_name"),
+        ("first_name", "first_name"),
+        ("labels.fooBar", "labels.fooBar"),
+        ("labels.foo_bar", "labels.foo_bar"),
+        ("labels.`fooBar`", "labels.`fooBar`"),
+        ("labels.`a.firstName`", "labels.`a.firstName`"),
+        ("labels.firstName", "labels.firstName"),
+        ("partsById.fooBar.partSize", "parts_by_id.fooBar.part_size"),
+        ("parts_by_id.`foo.Bar`.innerParts.partSize.partSize", "parts_by_id.`foo.Bar`.inner_parts.partSize.part_size"),
+        ("allParts.*.partSize", "all_parts.*.part_size"),
+        ("freeForm.fooBar.bazQux", "free_form.fooBar.bazQux"),
+        ("mainPart.anyValue.fooBar", "main_part.any_value.fooBar"),
+        ("noField.fooBar", "no_field.foo_bar"),
+        ("mainPart.noField", "main_part.no_field"),
+        ("*", "*"),
+    ],
+)
+async def test_only_the_names_of_fields_are_translated(
+    edge: Client, things: Backend, given: str, declared: str
+) -> None:
+    """A mask in the query, in JSON and in a form has the names of the contract, and the keys that the client wrote."""
+    for response in (
+        await edge.patch("/v1/things/1", params={"updateMask": f"labels,{given}"}, json={}),
+        await edge.patch("/v1/things/1", params={"update_mask.paths": ["labels", given]}, json={}),
+        await edge.patch("/v2/things/1", json={"thing": {}, "updateMask": f"labels,{given}"}),
+        await edge.patch("/v2/things/1", data={"updateMask": f"labels,{given}"}),
+    ):
+        assert (response.status_code, received_paths(things)) == (200, ["labels", declared]), response.text
+
+
+@pytest.mark.parametrize("mask", [7, ["labels"], {"paths": []}, "labels.", "labels,,name", "labels.`a", "a b"])
+async def test_an_invalid_mask_is_rejected(edge: Client, mask: object) -> None:
+    """A mask in a body is a string of paths."""
+    wrong = await edge.violations("PATCH", "/v2/things/1", json={"thing": {}, "updateMask": mask})
+    assert list(wrong) == ["updateMask"]
+
+
+async def test_rules_see_the_names_of_the_contract(edge: Client) -> None:
+    """Validation rules of masks apply to the names of the contract, also of a mask that updates nothing."""
+    assert await edge.violations("PATCH", "/v1/things/1?updateMask=labels,name", json={}) == {"updateMask": "NO_NAME"}
+    assert (await edge.get("/v1/thing?readMask=firstName")).status_code == 200
+    assert list(await edge.violations("GET", "/v1/thing?readMask=labels")) == ["readMask"]

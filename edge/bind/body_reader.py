@@ -32,11 +32,12 @@ class BodyReader:
         self._ignores = readers.ignore_unknown
         self._message_reader = readers.message(self._input) if self._whole and self._raw is None else None
         self._field_reader: FieldReader | None = readers.field(self._field) if self._field is not None else None
+        self._updates = route.http_method == "PATCH"
         self._form = QueryParameters(self._input, readers, in_path=route.variables)
 
     def read(self, request: Request, content: bytes, violations: Violations) -> tuple[Message, Any]:
-        """Returns the message with the fields that the body holds, and the parsed JSON. Adds invalid fields to
-        `violations`.
+        """Returns the message with the fields that the body holds, and the parsed JSON, or what a form for an update
+        is in JSON. Adds invalid fields to `violations`.
 
         Raises HttpError 415 if the media type is not supported, InvalidArgument if the body is malformed or the method
         takes none.
@@ -54,9 +55,9 @@ class BodyReader:
         if media_type not in types or not is_utf8(request) or is_json_as_form(request, content):
             raise unsupported_media_type(request, types, " or ".join(types), content)
         if media_type == FORM:
-            message = self._input.type()
-            self._form.bind(split_query(content, violations), message, violations)
-            return message, None
+            message, pairs = self._input.type(), split_query(content, violations)
+            self._form.bind(pairs, message, violations)
+            return message, self._form.document(pairs) if self._updates else None
         return self._read_json(content, violations)
 
     def _read_json(self, content: bytes, violations: Violations) -> tuple[Message, Any]:

@@ -7,6 +7,7 @@ JSON, or like any message one parameter for each field. A json_name may contain 
 a key begins with wins.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,6 +84,23 @@ class QueryParameters:
             except InvalidValue as wrong:
                 if not (self._readers.ignore_unknown and wrong.reason == "FIELD_UNKNOWN"):
                     violations.add(shorten(key), wrong)
+
+    def document(self, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+        """Returns a JSON object with the fields that the pairs name, and with the texts as their values. Leaves out
+        invalid names, which bind() reports.
+        """
+        document: dict[str, Any] = {}
+        for key, text in pairs:
+            with contextlib.suppress(InvalidValue):
+                parameter = self._cache.get(key) or self._resolve(key)[0]
+                at = document
+                for field in parameter.fields[:-1]:
+                    inner = at.get(field.json_name)
+                    if not isinstance(inner, dict):
+                        inner = at[field.json_name] = {}
+                    at = inner
+                at[parameter.fields[-1].json_name] = text
+        return document
 
     def _bind(self, key: str, text: str, message: Message, given: dict[str, str], violations: Violations) -> None:
         parameter, entry = self._cache.get(key), None

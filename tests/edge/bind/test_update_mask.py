@@ -1,6 +1,7 @@
 """Update masks: names of fields are those of clients, keys of maps are data."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ import "buf/validate/validate.proto";
 import "google/api/annotations.proto";
 import "google/protobuf/field_mask.proto";
 import "google/protobuf/struct.proto";
+import "google/protobuf/timestamp.proto";
 
 service Masks {
   rpc Update(UpdateRequest) returns (Thing) {
@@ -37,6 +39,7 @@ message Thing {
   repeated Part all_parts = 5;
   google.protobuf.Struct free_form = 6;
   Part main_part = 7;
+  google.protobuf.Timestamp read_time = 8;
 }
 message Part {
   int32 part_size = 1;
@@ -78,10 +81,9 @@ async def edge(contract: Contract, things: Backend) -> AsyncIterator[Client]:
 
 def received_paths(things: Backend) -> list[str]:
     """Returns the paths of the mask that reached the backend."""
-    desc = things.registry.message("masks.v1.UpdateRequest")
-    assert desc is not None
+    desc: Any = things.registry.message("masks.v1.UpdateRequest")
     request = desc.type.from_binary(things.calls[-1].request)
-    return list(request.update_mask.paths)
+    return list(request.update_mask.paths) if request.update_mask is not None else []
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,36 @@ async def test_only_the_names_of_fields_are_translated(
         await edge.patch("/v2/things/1", data={"updateMask": f"labels,{given}"}),
     ):
         assert (response.status_code, received_paths(things)) == (200, ["labels", declared]), response.text
+
+
+@pytest.mark.parametrize(
+    ("form", "paths"),
+    [
+        ({"thing.mainPart.partSize": "0"}, ["main_part.part_size"]),
+        ({"thing.first_name": ""}, ["first_name"]),
+        ({"thing.labels[fooBar]": "x", "thing.labels[b]": "y"}, ["labels"]),
+        ({"thing.freeForm": '{"a": 1}', "thing.mainPart.anyValue": "null"}, ["free_form", "main_part.any_value"]),
+        ({"thing.readTime.seconds": "5", "thing.readTime.nanos": "6"}, ["read_time"]),
+        ({"thing.readTime": "2026-01-31T09:30:00Z"}, ["read_time"]),
+        ({"updateMask": "labels", "thing.firstName": "x"}, ["labels"]),
+        ({}, []),
+    ],
+)
+async def test_a_form_has_the_mask_of_its_fields(
+    edge: Client, things: Backend, form: dict[str, str], paths: list[str]
+) -> None:
+    """A form without a mask updates the fields that it contains, also those with default values, as JSON does."""
+    response = await edge.patch("/v2/things/1", data=form)
+    assert (response.status_code, received_paths(things)) == (200, paths), response.text
+
+
+async def test_an_invalid_form_has_no_mask(edge: Client) -> None:
+    """Fields that contradict each other or that nobody knows are violations as in other forms."""
+    form = {"thing.readTime": "2026-01-31T09:30:00Z", "thing.readTime.seconds": "5", "thing.nope": "1"}
+    assert await edge.violations("PATCH", "/v2/things/1", data=form) == {
+        "thing.readTime.seconds": "FIELD_GIVEN_TWICE",
+        "thing.nope": "FIELD_UNKNOWN",
+    }
 
 
 @pytest.mark.parametrize("mask", [7, ["labels"], {"paths": []}, "labels.", "labels,,name", "labels.`a", "a b"])

@@ -14,10 +14,9 @@ from edge.contract.route import Route
 from edge.http.entity_tags import ANY
 from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, parse_if_match
 from edge.protojson.client_paths import json_path
-from edge.protojson.fields import assign, descend, find_by_proto_name, find_field, find_text_field, value_at
+from edge.protojson.fields import assign, descend, find_field, find_text_field, is_update_mask, value_at
 from edge.protojson.leaf_readers import text_leaf
 from edge.protojson.violations import InvalidValue, Violations
-from edge.protojson.well_known import FIELD_MASK, UPDATE_MASK
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
 
@@ -34,7 +33,8 @@ class HeaderFields:
         self._resume_token = ResumeToken.of(request) if route.method.streams else None
         self._is_write = route.http_method not in ("GET", "HEAD")
         self._has_effects = route.method.has_effects
-        self._mask = _mask_field(request) if route.http_method == "PATCH" else None
+        mask = next(filter(is_update_mask, request.fields), None)
+        self._mask = mask if route.http_method == "PATCH" else None
         self._whole_body = route.whole_body
         self._resource = _resource(route) if self._mask is not None else None
         self._in_path = frozenset(fields[-1] for fields in route.variables if fields[0] is self._resource)
@@ -139,16 +139,6 @@ def _etag(request: DescMessage, route: Route) -> tuple[DescField, ...] | None:
         field = find_text_field(body.value.message, "etag")
         return (body, field) if field is not None else None
     return None
-
-
-def _mask_field(request: DescMessage) -> DescField | None:
-    field = find_by_proto_name(request, UPDATE_MASK)
-    is_mask = (
-        field is not None
-        and isinstance(field.value, DescFieldValueMessage)
-        and field.value.message.type_name == FIELD_MASK
-    )
-    return field if is_mask else None
 
 
 def _resource(route: Route) -> DescField | None:

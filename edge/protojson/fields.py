@@ -5,6 +5,7 @@ from typing import Any
 from protobuf import (
     DescEnum,
     DescEnumValue,
+    DescExtension,
     DescField,
     DescFieldValueList,
     DescFieldValueMap,
@@ -16,6 +17,7 @@ from protobuf import (
 )
 
 from edge.protojson.violations import InvalidValue
+from edge.protojson.well_known import FIELD_MASK
 
 
 def fields_by_name(message: DescMessage) -> dict[str, DescField]:
@@ -39,6 +41,13 @@ def find_field(message: DescMessage, name: str) -> DescField | None:
 def find_by_proto_name(message: DescMessage, name: str) -> DescField | None:
     """Returns the field with this proto name."""
     return next((field for field in message.fields if field.name == name), None)
+
+
+def is_update_mask(field: DescField | DescExtension) -> bool:
+    """Returns whether a field has the mask of an update (AIP-134)."""
+    value = field.value
+    is_mask = isinstance(value, DescFieldValueMessage) and value.message.type_name == FIELD_MASK
+    return is_mask and field.name == "update_mask"
 
 
 def find_text_field(message: DescMessage, name: str) -> DescField | None:

@@ -23,7 +23,7 @@ from protobuf import (
 )
 
 from edge.protojson import any_and_struct
-from edge.protojson.fields import assign, fields_by_name
+from edge.protojson.fields import assign, fields_by_name, is_update_mask
 from edge.protojson.leaf_readers import NULL_VALUE, LeafReader, json_leaf, text_leaf, update_mask
 from edge.protojson.reader import Reader
 from edge.protojson.scalars import FROM_TEXT
@@ -37,7 +37,6 @@ from edge.protojson.violations import (
     too_many_entries,
     too_many_items,
 )
-from edge.protojson.well_known import FIELD_MASK, UPDATE_MASK
 from mesh.contract.rules import field_rules, items_max
 
 DEPTH_MAX: Final = 64
@@ -140,7 +139,7 @@ class Readers:
                 return ElementReader(self, enum)
             case DescFieldValueMessage(message=message):
                 reader = ElementReader(self, message)
-                if field.name == UPDATE_MASK and message.type_name == FIELD_MASK:
+                if is_update_mask(field):
                     reader.leaf = update_mask(message)
                 return reader
             case DescFieldValueList(element=element):

@@ -10,9 +10,6 @@ from typing import Final, Self
 from edge.protojson.violations import InvalidValue, json_type_name
 
 FIELD_MASK: Final = "google.protobuf.FieldMask"
-UPDATE_MASK: Final = "update_mask"
-"""The name of the field with the mask of an update (AIP-134)."""
-
 DURATION_SECONDS_MAX: Final = 315_576_000_000
 TIMESTAMP_SECONDS_MAX: Final = 253_402_300_799
 

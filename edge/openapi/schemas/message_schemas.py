@@ -39,6 +39,7 @@ from edge.openapi.schemas.well_known_schemas import (
     well_known_schema_in_text,
     wrapped_scalar,
 )
+from edge.protojson.fields import is_update_mask
 from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
 from edge.reply.response_writer import JsonStyle
@@ -159,6 +160,10 @@ class MessageSchemas:
     def _value(self, field: DescField | DescExtension, variant: SchemaVariant, *, shared: bool) -> Schema:
         """Returns the schema of a field's values. Only one that is not `shared` may be edited."""
         match field.value:
+            case DescFieldValueMessage(message=message) if (
+                is_update_mask(field) and variant is not SchemaVariant.RESPONSE
+            ):
+                return well_known_schema_in_text(message)  # as in a query, because it is read in the resource
             case DescFieldValueList(element=element):
                 return {"type": "array", "items": self._element(element, variant, shared=shared)}
             case DescFieldValueMap(key=key, value=element):

@@ -1,5 +1,6 @@
 """Update masks: names of fields are those of clients, keys of maps are data."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -154,6 +155,15 @@ async def test_an_invalid_mask_is_rejected(edge: Client, mask: object) -> None:
     """A mask in a body is a string of paths."""
     wrong = await edge.violations("PATCH", "/v2/things/1", json={"thing": {}, "updateMask": mask})
     assert list(wrong) == ["updateMask"]
+
+
+async def test_the_document_allows_every_mask_that_is_accepted(edge: Client) -> None:
+    """The schemas of masks in the query and in a body allow snake_case, and keys with underscores."""
+    document = (await edge.get("/openapi.json")).json()
+    in_query = document["paths"]["/v1/things/{thing}"]["patch"]["parameters"][1]["schema"]
+    body = document["paths"]["/v2/things/{thing}"]["patch"]["requestBody"]["content"]["application/json"]["schema"]
+    for schema in (in_query, body["properties"]["updateMask"]):
+        assert re.search(schema["pattern"], "first_name,labels.`foo_bar`,labels.foo_bar")
 
 
 async def test_rules_see_the_names_of_the_contract(edge: Client) -> None:

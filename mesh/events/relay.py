@@ -16,7 +16,8 @@ from mesh.events.lease import lease
 log = structlog.get_logger()
 
 ADVISORY_LOCK = 0x6D657368_0002  # "mesh", 2: held by the session of the one active relay of a database
-IDLE_S_MAX = 60.0  # more than a batch takes while the broker is slow
+BATCH_S = 10.0  # a batch begins nothing later: an aggregate's events are published one after the other
+IDLE_S_MAX = 60.0  # far more than BATCH_S and the last publication of a batch
 POLL_PAUSE_S = 5.0  # rows are announced by NOTIFY; polling finds those whose announcement was lost
 MEASURE_PAUSE_S = 10.0
 BATCH_ROWS_MAX = 100
@@ -56,7 +57,9 @@ class Relay(Worker):
                 await wait(added, POLL_PAUSE_S)
 
     async def _publish_batch(self, session: Session) -> bool:
-        """Publishes the oldest rows; returns whether more may have waited. Raises if the broker did not accept all."""
+        """Publishes the oldest rows, as many as can be begun within BATCH_S; returns whether more may have waited. Raises
+        if the broker did not accept all.
+        """
         rows = await outbox.read_unpublished(session, BATCH_ROWS_MAX)
         if not rows:
             return False
@@ -64,18 +67,24 @@ class Relay(Worker):
         for row in rows:
             aggregates[row.envelope.aggregate].append(row)
         published: list[int] = []
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + BATCH_S
         results = await asyncio.gather(
-            *(self._publish_in_order(rows, published) for rows in aggregates.values()), return_exceptions=True
+            *(self._publish_in_order(rows, published, ends_at) for rows in aggregates.values()), return_exceptions=True
         )
         if published:
             await outbox.mark_published(session, published)
         for failure in results:
             if failure is not None:
                 raise failure
-        return len(rows) == BATCH_ROWS_MAX
+        return len(rows) == BATCH_ROWS_MAX or loop.time() > ends_at
 
-    async def _publish_in_order(self, rows: Sequence[outbox.UnpublishedRow], published: list[int]) -> None:
+    async def _publish_in_order(
+        self, rows: Sequence[outbox.UnpublishedRow], published: list[int], ends_at: float
+    ) -> None:
         for row in rows:
+            if asyncio.get_running_loop().time() > ends_at:
+                break
             with row.envelope.correlated():
                 await self._broker.publish(row.envelope)
             published.append(row.id)

@@ -1,13 +1,14 @@
 """The relay, from the outbox to the broker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import pytest
 
 from mesh.database import Database
 from mesh.errors import Unavailable
 from mesh.events import Broker, Relay, publish
+from mesh.events.broker import Subscription
 from mesh.events.envelope import Envelope
 from mesh.events.outbox import KEPT_FOR
 from tests.mesh.events.brokers import BrokerServer, received
@@ -172,3 +173,39 @@ async def test_published_rows_are_deleted_after_their_time(
 
     async with Relay(database, broker):
         await eventually(purged)
+
+
+class SlowBroker:
+    """A broker to which each publication takes a while."""
+
+    def __init__(self) -> None:
+        """Starts without events."""
+        self.published: list[str] = []
+
+    async def publish(self, event: Envelope) -> None:
+        """Publishes an event."""
+        await asyncio.sleep(0.1)
+        self.published.append(Note.from_binary(event.payload).text)
+
+    async def subscribe(self, name: str, event_types: Collection[str]) -> Subscription:
+        """Rejects subscribers."""
+        raise NotImplementedError
+
+
+async def test_a_slow_broker_is_published_to_in_parts(
+    database: Database, publish_notes: PublishNotes, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that takes longer than the relay may be idle is marked part by part, and nothing is published twice."""
+    monkeypatch.setattr("mesh.events.relay.BATCH_S", 0.1)
+    monkeypatch.setattr("mesh.events.relay.IDLE_S_MAX", 3.0)
+    monkeypatch.setattr("mesh.events.relay.POLL_PAUSE_S", 0.1)
+    texts = [str(number) for number in range(40)]
+    await publish_notes("notes/1", *texts)
+    broker = SlowBroker()
+
+    async def none_waits() -> bool:
+        return await _waiting(database) == 0
+
+    async with Relay(database, broker):
+        await eventually(none_waits)
+    assert broker.published == texts

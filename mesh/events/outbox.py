@@ -1,7 +1,7 @@
 """The table of the outbox: events, written in the transaction that makes the change, until the broker has them."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ CHANNEL = "mesh_outbox"  # the channel of NOTIFY after rows were added
 EVENT_SIZE_BYTES_MAX = 256 * 1024
 AGGREGATE_LENGTH_MAX = 256
 KEPT_FOR = timedelta(days=7)
+HELD_BACK_ROWS_MAX = 50_000  # behind more rows than these of refused types, others wait too
 
 # Ids are assigned in the order of INSERTs, but rows become visible in the order of COMMITs. The lock is held until the
 # commit, so that the two orders are the same for one aggregate. The id is assigned after the lock is taken, because
@@ -33,6 +34,18 @@ SELECT pg_notify($8, '')
 _WAITING = """
 SELECT id, event_id, type, source, aggregate, time, payload, traceparent, request_id FROM mesh.outbox
 WHERE published_at IS NULL ORDER BY id LIMIT $1
+"""
+# The oldest rows but for those of some types, and for later ones of the same aggregates. A sort decides that for all,
+# because a join by the aggregate would have no index. It is limited to a prefix, which has all that precedes its rows.
+_WAITING_BUT_FOR = """
+SELECT id, event_id, type, source, aggregate, time, payload, traceparent, request_id FROM mesh.outbox
+WHERE id = ANY(ARRAY(
+    SELECT id FROM (
+        SELECT id, bool_or(type = ANY($2)) OVER (PARTITION BY aggregate ORDER BY id) AS held_back
+        FROM (SELECT id, type, aggregate FROM mesh.outbox WHERE published_at IS NULL ORDER BY id LIMIT $3) AS oldest
+    ) AS waiting
+    WHERE NOT held_back ORDER BY id LIMIT $1
+)) ORDER BY id
 """
 _MARK = """
 WITH purged AS (
@@ -89,9 +102,19 @@ class UnpublishedRow:
     envelope: Envelope
 
 
-async def read_unpublished(session: Session | Connection, limit: int) -> list[UnpublishedRow]:
-    """Returns the oldest unpublished rows, in the order of their ids."""
-    return [UnpublishedRow(row["id"], Envelope.of_row(row)) for row in await session.fetch(_WAITING, limit)]
+async def read_unpublished(
+    session: Session | Connection, limit: int, but_for: Collection[str] = ()
+) -> list[UnpublishedRow]:
+    """Returns the oldest unpublished rows, in the order of their ids, without those of the types `but_for` and without
+    those that have to wait for them because they are later events of the same aggregates.
+
+    With `but_for` only the first HELD_BACK_ROWS_MAX rows are considered.
+    """
+    if but_for:
+        rows = await session.fetch(_WAITING_BUT_FOR, limit, list(but_for), HELD_BACK_ROWS_MAX)
+    else:
+        rows = await session.fetch(_WAITING, limit)
+    return [UnpublishedRow(row["id"], Envelope.of_row(row)) for row in rows]
 
 
 async def mark_published(session: Session | Connection, ids: list[int]) -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from mesh.background import Worker, wait
 from mesh.database import Database, Session
+from mesh.errors import Unavailable
 from mesh.events import metrics, outbox
 from mesh.events.broker import Broker
 from mesh.events.lease import lease
@@ -21,6 +22,7 @@ IDLE_S_MAX = 60.0  # far more than BATCH_S and the last publication of a batch
 POLL_PAUSE_S = 5.0  # rows are announced by NOTIFY; polling finds those whose announcement was lost
 MEASURE_PAUSE_S = 10.0
 BATCH_ROWS_MAX = 100
+BATCHES_MAX = 20  # after so many, events that the broker refused are tried again
 
 
 class Relay(Worker):
@@ -28,7 +30,8 @@ class Relay(Worker):
     the others stand by.
 
     If the broker or the database is away, events are only delayed. Events of one aggregate are published in order, each
-    after the broker has acknowledged the previous one; those of different aggregates concurrently.
+    after the broker has acknowledged the previous one; those of different aggregates concurrently. A type of event that
+    the broker refuses, because it is not provisioned, holds back no other aggregates.
     """
 
     def __init__(self, database: Database, broker: Broker) -> None:
@@ -52,17 +55,28 @@ class Relay(Worker):
             await session.add_listener(outbox.CHANNEL, wake)
             while True:
                 added.clear()
-                while await self._publish_batch(session):
-                    pass
-                await wait(added, POLL_PAUSE_S)
+                if not await self._publish_waiting(session):
+                    await wait(added, POLL_PAUSE_S)
 
-    async def _publish_batch(self, session: Session) -> bool:
-        """Publishes the oldest rows, as many as can be begun within BATCH_S; returns whether more may have waited. Raises
-        if the broker did not accept all.
+    async def _publish_waiting(self, session: Session) -> bool:
+        """Publishes rows, the oldest first, and leaves out types once the broker has refused them; returns whether more
+        may wait. Raises Unavailable at the end if it refused any.
         """
-        rows = await outbox.read_unpublished(session, BATCH_ROWS_MAX)
-        if not rows:
-            return False
+        refused: dict[str, Unavailable] = {}
+        batches, more = 0, True
+        while more and batches < BATCHES_MAX:
+            more = await self._publish_batch(session, refused)
+            batches += 1
+        if refused:
+            types, first = ", ".join(sorted(refused)), next(iter(refused.values()))
+            raise Unavailable(f"The broker does not take events of {types}.", reason="BROKER_UNAVAILABLE") from first
+        return more
+
+    async def _publish_batch(self, session: Session, refused: dict[str, Unavailable]) -> bool:
+        """Publishes the oldest rows that wait for none of a refused type, as many as can be begun within BATCH_S; adds
+        the types that are refused now. Returns whether more may have waited.
+        """
+        rows = await outbox.read_unpublished(session, BATCH_ROWS_MAX, refused)
         aggregates: dict[str, list[outbox.UnpublishedRow]] = defaultdict(list)
         for row in rows:
             aggregates[row.envelope.aggregate].append(row)
@@ -70,7 +84,8 @@ class Relay(Worker):
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + BATCH_S
         results = await asyncio.gather(
-            *(self._publish_in_order(rows, published, ends_at) for rows in aggregates.values()), return_exceptions=True
+            *(self._publish_in_order(rows, published, refused, ends_at) for rows in aggregates.values()),
+            return_exceptions=True,
         )
         if published:
             await outbox.mark_published(session, published)
@@ -80,13 +95,21 @@ class Relay(Worker):
         return len(rows) == BATCH_ROWS_MAX or loop.time() > ends_at
 
     async def _publish_in_order(
-        self, rows: Sequence[outbox.UnpublishedRow], published: list[int], ends_at: float
+        self,
+        rows: Sequence[outbox.UnpublishedRow],
+        published: list[int],
+        refused: dict[str, Unavailable],
+        ends_at: float,
     ) -> None:
         for row in rows:
             if asyncio.get_running_loop().time() > ends_at:
                 break
-            with row.envelope.correlated():
-                await self._broker.publish(row.envelope)
+            try:
+                with row.envelope.correlated():
+                    await self._broker.publish(row.envelope)
+            except Unavailable as error:
+                refused.setdefault(row.envelope.type, error)
+                break
             published.append(row.id)
             metrics.PUBLISHED.labels(row.envelope.type).inc()
 

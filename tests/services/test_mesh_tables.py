@@ -51,6 +51,7 @@ READS: dict[str, Read] = {
     "fail": lambda tx: inbox_table.fail(tx, DUE, "error", 1.0),
     "dead letters": lambda tx: inbox_table.dead_letters(tx, 50),
     "unpublished": lambda tx: outbox.read_unpublished(tx, 100),
+    "unpublished but for a type": lambda tx: outbox.read_unpublished(tx, 100, ["type"]),
     "mark published": lambda tx: outbox.mark_published(tx, [100]),
     "keep a response": _keep,
     "find a response": lambda tx: stored_responses.find(tx, KEY),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import pytest
+import structlog
 
 from mesh.database import Database
 from mesh.errors import Unavailable
@@ -16,6 +17,9 @@ from tests.mesh.messages import Note
 
 PublishNotes = Callable[..., Awaitable[None]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+NEWER, NEWEST = "meshwright.newer.v1.Added", "meshwright.newest.v1.Added"
+"""Types that no broker is provisioned for."""
 
 _LOCK_HOLDERS = """
 SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
@@ -175,17 +179,24 @@ async def test_published_rows_are_deleted_after_their_time(
         await eventually(purged)
 
 
-class SlowBroker:
-    """A broker to which each publication takes a while."""
+class RecordingBroker:
+    """A broker to which each publication takes a while. It refuses types that a test names, once or always."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause_s: float = 0.0, refused: Collection[str] = (), refusals_max: int | None = None) -> None:
         """Starts without events."""
-        self.published: list[str] = []
+        self.published: list[tuple[str, str]] = []
+        self.refusals = 0
+        self._pause_s = pause_s
+        self._refused = refused
+        self._refusals_max = refusals_max
 
     async def publish(self, event: Envelope) -> None:
-        """Publishes an event."""
-        await asyncio.sleep(0.1)
-        self.published.append(Note.from_binary(event.payload).text)
+        """Publishes an event, or raises Unavailable."""
+        await asyncio.sleep(self._pause_s)
+        if event.type in self._refused and self.refusals != self._refusals_max:
+            self.refusals += 1
+            raise Unavailable("The test refuses this type.")
+        self.published.append((event.aggregate, Note.from_binary(event.payload).text))
 
     async def subscribe(self, name: str, event_types: Collection[str]) -> Subscription:
         """Rejects subscribers."""
@@ -201,11 +212,79 @@ async def test_a_slow_broker_is_published_to_in_parts(
     monkeypatch.setattr("mesh.events.relay.POLL_PAUSE_S", 0.1)
     texts = [str(number) for number in range(40)]
     await publish_notes("notes/1", *texts)
-    broker = SlowBroker()
+    broker = RecordingBroker(pause_s=0.1)
 
     async def none_waits() -> bool:
         return await _waiting(database) == 0
 
     async with Relay(database, broker):
         await eventually(none_waits)
-    assert broker.published == texts
+    assert broker.published == [("notes/1", text) for text in texts]
+
+
+async def _publish_others(database: Database, *aggregates: str, event_type: str = NEWER) -> None:
+    """Publishes an event of another type about each of these aggregates."""
+    async with database.transaction() as tx:
+        for aggregate in aggregates:
+            await tx.execute(
+                "INSERT INTO mesh.outbox (type, source, aggregate, payload) VALUES ($1, 'test', $2, $3)",
+                event_type,
+                aggregate,
+                Note(text=event_type).to_binary(),
+            )
+
+
+@pytest.mark.parametrize("batch_rows_max", [2, 100])
+async def test_a_type_that_the_broker_does_not_take_holds_back_only_its_aggregates(
+    database: Database,
+    broker: Broker,
+    publish_notes: PublishNotes,
+    server: BrokerServer,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_rows_max: int,
+) -> None:
+    """However many events of types that are not provisioned wait: those of other aggregates, and those before them,
+    are published. The log names the types.
+    """
+    monkeypatch.setattr("mesh.events.relay.BATCH_ROWS_MAX", batch_rows_max)
+    await _publish_others(database, "things/1", "things/2", "things/3", event_type=NEWEST)
+    await publish_notes("notes/1", "before")
+    await _publish_others(database, "things/1", "things/4", "things/5", "notes/1")
+    await publish_notes("notes/1", "after")
+    await publish_notes("notes/2", "a", "b")
+    with structlog.testing.capture_logs() as logged:
+        async with Relay(database, broker):
+            events = await _published(broker, server, 3)
+            assert [(event.aggregate, text) for event, text in zip(events, _texts(events), strict=True)] == [
+                ("notes/1", "before"),
+                ("notes/2", "a"),
+                ("notes/2", "b"),
+            ]
+            while not any(NEWER in line.get("error", "") and NEWEST in line["error"] for line in logged):
+                await asyncio.sleep(0.02)
+    async with database.transaction() as tx:
+        rows = await tx.fetch("SELECT type, aggregate FROM mesh.outbox WHERE published_at IS NULL ORDER BY id")
+    newest = [(NEWEST, f"things/{number}") for number in (1, 2, 3)]
+    newer = [(NEWER, aggregate) for aggregate in ("things/1", "things/4", "things/5", "notes/1")]
+    assert [tuple(row) for row in rows] == [*newest, *newer, (Note.desc().type_name, "notes/1")]
+
+
+async def test_a_refused_event_is_tried_again_while_others_wait(
+    database: Database, publish_notes: PublishNotes, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog of other types does not put it off for ever, and what waited for it follows it."""
+    monkeypatch.setattr("mesh.events.relay.BATCH_ROWS_MAX", 2)
+    monkeypatch.setattr("mesh.events.relay.BATCHES_MAX", 3)
+    await _publish_others(database, "notes/1")
+    await publish_notes("notes/1", "a", "b")
+    await publish_notes("notes/2", *map(str, range(20)))
+    broker = RecordingBroker(refused=[NEWER], refusals_max=1)
+
+    async def none_waits() -> bool:
+        return await _waiting(database) == 0
+
+    async with Relay(database, broker):
+        await eventually(none_waits)
+    assert [text for aggregate, text in broker.published if aggregate == "notes/1"] == [NEWER, "a", "b"]
+    assert [text for aggregate, text in broker.published if aggregate == "notes/2"] == [*map(str, range(20))]
+    assert broker.published.index(("notes/1", NEWER)) < broker.published.index(("notes/2", "19"))

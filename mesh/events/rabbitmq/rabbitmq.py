@@ -85,7 +85,7 @@ class RabbitMQ(Worker):
         connection = self._connected_connection()
         opening = self._publishing.get(event_type)
         if opening is None or (opening.done() and (opening.exception() or opening.result().is_closed)):
-            opening = asyncio.ensure_future(_open_channel(connection))
+            opening = asyncio.ensure_future(_open_channel(connection, event_type))
             self._publishing[event_type] = opening
         return await asyncio.shield(opening)
 
@@ -116,8 +116,12 @@ class RabbitMQ(Worker):
         raise Unavailable("RabbitMQ has closed the connection.", reason="BROKER_UNAVAILABLE")
 
 
-async def _open_channel(connection: AbstractConnection) -> AbstractChannel:
+async def _open_channel(connection: AbstractConnection, event_type: str) -> AbstractChannel:
+    """Opens the channel for a type of event. Raises one of FAILURES, also if the exchange is missing: RabbitMQ would
+    close the channel at the first message, and the connection at those that the library sends after it.
+    """
     async with asyncio.timeout(REQUEST_TIMEOUT_S):
         channel = connection.channel(publisher_confirms=True, on_return_raises=False)
         await channel.initialize()
+        await channel.get_exchange(event_type, ensure=True)
     return channel

@@ -301,3 +301,13 @@ def test_the_scheme_of_a_url_chooses_the_adapter() -> None:
     """An unknown scheme is an error whose message does not hold the URL's password."""
     with pytest.raises(ValueError, match=r"^There is no broker adapter for the scheme pigeon://\. "):
         connect("pigeon://test:secret@coop", "test")
+
+
+async def test_events_that_are_refused_do_not_disturb_others(broker: Broker) -> None:
+    """Many at the same time, of a type that is not provisioned, fail; all others are published meanwhile."""
+    for number in range(5):
+        newer = [event(str(each), f"meshwright.newer{number}.v1.Added") for each in range(50)]
+        notes = [event(str(each)) for each in range(50)]
+        refused = await asyncio.gather(*map(broker.publish, [*newer, *notes]), return_exceptions=True)
+        assert all(isinstance(error, Unavailable) for error in refused[:50])
+        assert refused[50:] == [None] * 50

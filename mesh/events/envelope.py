@@ -93,7 +93,7 @@ class Envelope:
             raise UnauthenticEvent(
                 f"message {message_id} on {event_type} claims the type {claimed!r} and the source {source!r}"
             )
-        event_id = given.get("id") or message_id
+        event_id = given.get("id") or _storable(message_id)
         return cls(
             id=event_id,
             type=event_type,
@@ -104,6 +104,10 @@ class Envelope:
             traceparent=given.get("traceparent"),
             request_id=request_id if is_safe(request_id := given.get("requestid", "")) else None,
         )
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "")[:ATTRIBUTE_LENGTH_MAX]
 
 
 def _time(text: str) -> datetime:

@@ -7,14 +7,18 @@ from contextlib import asynccontextmanager, suppress
 import aio_pika
 from aio_pika.abc import AbstractConnection, TimeoutType
 from aio_pika.exceptions import ChannelNotFoundEntity
+from pamqp import decode
 from pamqp.common import FieldTable
 from yarl import URL
 
+from mesh.events.rabbitmq.decoders import DECODERS
 from mesh.events.rabbitmq.failures import FAILURES
 
 CONNECT_TIMEOUT_S = 2.0
 HEARTBEAT_S = 10  # two missed ones end the connection
 REQUEST_TIMEOUT_S = 3.0
+
+decode.METHODS.update(DECODERS)
 
 
 @asynccontextmanager

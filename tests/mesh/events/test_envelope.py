@@ -44,6 +44,8 @@ def test_a_foreign_message_is_readable() -> None:
     least = {"type": ENVELOPE.type, "source": "test"}
     bare = Envelope.received(least, b"x", message_id="STREAM/7", event_type=ENVELOPE.type)
     assert (bare.id, bare.aggregate, bare.traceparent) == ("STREAM/7", "STREAM/7", None)
+    bare = Envelope.received(least, b"x", message_id="a\0b" + "x" * 1000, event_type=ENVELOPE.type)
+    assert (bare.id, bare.aggregate) == ("ab" + "x" * 254, bare.id)
     odd = {
         **least,
         "id": "a\0b",

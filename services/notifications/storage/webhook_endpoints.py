@@ -75,8 +75,10 @@ def _values(endpoint: WebhookEndpoint) -> tuple[object, ...]:
 
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> WebhookEndpoint | None:
-    """Returns an endpoint, None if there is none; with `lock`, locks it until the transaction ends."""
-    query = f"SELECT {_COLUMNS} FROM webhook_endpoints WHERE uid = $1 {'FOR UPDATE' if lock else ''}"
+    """Returns an endpoint, None if there is none; with `lock`, locks it until the transaction ends. Messages can be
+    published to it meanwhile.
+    """
+    query = f"SELECT {_COLUMNS} FROM webhook_endpoints WHERE uid = $1 {'FOR NO KEY UPDATE' if lock else ''}"
     row = await tx.fetchrow(query, uid)
     return None if row is None else _endpoint(row)
 
@@ -116,7 +118,7 @@ async def lease(tx: Connection) -> WebhookEndpoint | None:
                 SELECT count(*) FROM webhook_endpoints AS other
                 WHERE other.owner = endpoint.owner AND other.lease_expire_time > now()
             ) < $2
-            ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
+            ORDER BY due_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
         )
         RETURNING {_COLUMNS}
         """,

@@ -339,6 +339,38 @@ async def test_publishers_do_not_wait_for_each_other(shop: Shop, receiver: Recei
     await shop.until(*["succeeded"] * 4)
 
 
+async def test_publishers_hold_up_nobody(shop: Shop, receiver: Receiver) -> None:
+    """While a transaction that has published to an endpoint is open, as that of a batch of events is, the endpoint is
+    delivered to, the result is recorded, and its owner can change it.
+    """
+    endpoint = await shop.add_endpoint(receiver)
+    await shop.publish()
+    async with shop.database.transaction() as tx:
+        await webhook_messages.publish(tx, Message(uuid4(), "users/ada", "order.placed", b"{}"))
+        await shop.work()
+        await shop.until("succeeded")
+        async with shop.database.transaction() as other:
+            assert await webhook_endpoints.find(other, endpoint.uid, lock=True) == endpoint
+            await webhook_endpoints.update(other, endpoint.rotate_secret(datetime.now(UTC)))
+    await shop.until("succeeded", "succeeded")
+
+
+async def test_a_result_is_recorded_while_others_publish(shop: Shop, receiver: Receiver) -> None:
+    """A message that the receiver has accepted is not sent again because a transaction publishes another one."""
+    receiver.open.clear()
+    await shop.add_endpoint(receiver)
+    await shop.publish()
+    await shop.work()
+    await receiver.until_received(1)
+    async with shop.database.transaction() as tx:
+        await webhook_messages.publish(tx, Message(uuid4(), "users/ada", "order.placed", b"{}"))
+        receiver.open.set()
+        await shop.until("succeeded")
+    await shop.until("succeeded", "succeeded")
+    ids = [received.headers["webhook-id"] for received in receiver.received]
+    assert len(ids) == len(set(ids)) == 2
+
+
 async def test_a_process_that_dies_loses_no_message(shop: Shop, receiver: Receiver) -> None:
     """Another one delivers after the lease, with the same id."""
     receiver.open.clear()

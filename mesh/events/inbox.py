@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -71,6 +71,9 @@ class Inbox:
 
     `batch_events_max` must be 1 if a handler locks several rows that other aggregates use too: whatever the order in
     which it locks them, the events of a batch together have none, and their transactions could deadlock.
+
+    Each event in `separate` has a transaction to itself. Its handler may take long, or have an effect outside the
+    database, such as a mail: it keeps no locks of other events, and is not repeated because the commit of theirs fails.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Inbox:
         retries: Retries = Retries(),  # noqa: B008 - it is immutable
         workers: int = 2,
         batch_events_max: int = BATCH_EVENTS_MAX,
+        separate: Collection[type[Message]] = (),
     ) -> None:
         self._database = database
         self._broker = broker
@@ -91,6 +95,7 @@ class Inbox:
         self._retries = retries
         self._workers = workers
         self._batch_events_max = batch_events_max
+        self._separate = {message.desc().type_name for message in separate}
         self._alone = 0  # this many events are handled in transactions of their own
         self._arrived = WorkSignal(workers)
         self._ended = asyncio.Event()
@@ -160,7 +165,7 @@ class Inbox:
                 raise
             self._alone = len(batch)  # to find out which event it was
             outcomes, failed = [], {batch[0]: error} if len(batch) == 1 else {}
-        self._alone = max(self._alone - 1, 0)
+        self._alone = max(self._alone - 1, 0 if outcomes or failed else 1)  # a separate event was first in its batch
         if failed:
             async with self._database.transaction() as tx:
                 outcomes = await self._record(tx, failed)
@@ -172,8 +177,9 @@ class Inbox:
         """Handles events one after the other. Returns them with the errors of those that failed, whose effects are
         undone. An event that is alone has no savepoint: its failure is raised, and undoes the transaction.
 
-        Leaves out those whose aggregate has to wait for a failed one, and those that are not begun within BATCH_S: the
-        effects of an event should not wait long for the commit, nor should others for its locks.
+        Leaves out those whose aggregate has to wait for a failed one, those from the first separate event on, and those
+        that are not begun within BATCH_S: the effects of an event should not wait long for the commit, nor should
+        others for its locks.
         """
         if len(batch) == 1:
             await self._handle(tx, batch[0].envelope)
@@ -184,6 +190,8 @@ class Inbox:
         for event in batch:
             if event.envelope.aggregate in held_back:
                 continue
+            if event.envelope.type in self._separate:
+                break
             await tx.execute(f"{'RELEASE SAVEPOINT event; ' if results else ''}SAVEPOINT event")
             results[event] = await self._try(tx, event.envelope)
             if results[event] is not None:

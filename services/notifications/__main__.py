@@ -42,13 +42,14 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     users, letters, hashes = await _users(process, settings), Letters(), KeyedHash(_client_secret(settings))
     notifier, mailer = Notifier(letters, hashes), Mailer(settings.smtp_url.get_secret_value())
+    mailed = AccountConsumers(users, mailer, letters, hashes, settings.mail_from).handlers()
     handlers = (
-        AccountConsumers(users, mailer, letters, hashes, settings.mail_from).handlers()
+        mailed
         | OrderConsumers(notifier, WebhookPublisher(hashes)).handlers()
         | PaymentConsumers(notifier).handlers()
         | ErasureConsumers(hashes).handlers()
     )
-    await process.enter(Inbox(database, broker, service=process.name, handlers=handlers))
+    await process.enter(Inbox(database, broker, service=process.name, handlers=handlers, separate=mailed))
     gateway = FileSmsGateway(Path(settings.sms_folder, "messages.jsonl")) if settings.sms_folder else None
     mail, sms = MailSender(users, mailer, settings.mail_from), SmsSender(database, gateway)
     await process.enter(OutgoingMessages(database, {Channel.EMAIL: mail, Channel.SMS: sms}))

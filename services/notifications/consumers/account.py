@@ -35,8 +35,8 @@ log = structlog.get_logger()
 
 
 class AccountConsumers:
-    """The handlers of events about accounts. Their mails are sent while the event is handled, and their texts are not
-    stored: such a text may let its reader into the account.
+    """The handlers of events about accounts. Their mails are sent while the event is handled, in a transaction without
+    other events, and their texts are not stored: such a text may let its reader into the account.
     """
 
     def __init__(self, users: Users, mailer: Mailer, letters: Letters, hashes: KeyedHash, sender: str) -> None:

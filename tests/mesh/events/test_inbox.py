@@ -151,6 +151,34 @@ async def test_the_events_of_a_transaction_are_limited(
     assert max(handled.values()) <= events_max
 
 
+async def test_a_separate_event_has_a_transaction_to_itself(
+    database: Database, broker: Broker, server: BrokerServer, noted: Noted
+) -> None:
+    """Events before it are committed, and those after it are handled by another worker, while its handler waits."""
+    other, now = Other.desc().type_name, datetime.now(UTC)
+    await server.provision({"test": [TYPE, other]})
+    handled = Counter[str]()
+
+    async def slow(tx: Connection, event: Event[Any]) -> None:
+        assert len(await noted(4)) == 4
+        handled[await tx.fetchval("SELECT pg_current_xact_id()::text")] += 1
+        await note(tx, event)
+
+    async def quick(tx: Connection, event: Event[Any]) -> None:
+        handled[await tx.fetchval("SELECT pg_current_xact_id()::text")] += 1
+        await note(tx, event)
+
+    types = (TYPE, TYPE, other, TYPE, TYPE)
+    payload = Note(text="a").to_binary()
+    async with database.transaction() as tx:
+        events = [Envelope(f"{n}", type_, "test", f"notes/{n}", now, payload, None) for n, type_ in enumerate(types)]
+        await inbox_table.store(tx, events)
+    async with inbox(database, broker, {Note: quick, Other: slow}, separate={Other}):
+        assert (await noted(5))[-1] == ("notes/2", "a")
+    assert list(handled.values())[-1] == 1, "the transaction of the separate event"
+    assert await states(database) == [("done", 1)] * 5
+
+
 @pytest.mark.usefixtures("relay")
 async def test_a_failing_event_holds_back_its_aggregate_only(
     database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted

@@ -11,6 +11,7 @@ from mesh.errors import FailedPrecondition, NotFound
 from mesh.resource_name import uid_in
 from services.notifications.domain.retry_schedule import RetrySchedule
 from services.notifications.domain.webhook_endpoint import NAME_PREFIX as ENDPOINT_PREFIX
+from services.notifications.domain.webhook_endpoint import WebhookEndpoint
 
 SCHEDULE: Final = RetrySchedule((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 """The schedule that Standard Webhooks recommends: ten attempts within three days."""
@@ -103,9 +104,11 @@ def uids_of(name: str) -> tuple[UUID, UUID]:
     return endpoint_uid, delivery_uid
 
 
-def of_endpoint(endpoint: UUID, delivery: WebhookDelivery | None) -> WebhookDelivery:
-    """Returns the delivery if it belongs to this endpoint. Raises NotFound."""
-    if delivery is None or delivery.endpoint != endpoint:
+def of_endpoint(endpoint: WebhookEndpoint, delivery: WebhookDelivery | None) -> WebhookDelivery:
+    """Returns the delivery if it belongs to this endpoint. Raises NotFound, also if it is left from a time when the
+    endpoint received the orders of all customers.
+    """
+    if delivery is None or delivery.endpoint != endpoint.uid or not endpoint.receives(delivery.message.customer):
         raise _not_found()
     return delivery
 

@@ -76,6 +76,14 @@ class WebhookEndpoint:
         """Returns the identifier of this version."""
         return str(self.version)
 
+    def receives(self, customer: str) -> bool:
+        """Returns whether messages about a customer's orders are for this endpoint."""
+        return self.details.all_orders or customer == self.owner
+
+    def reconfigures(self, details: EndpointDetails, *, disabled: bool) -> bool:
+        """Returns whether an update with these details does more than disable it."""
+        return details != self.details or (self.disable_reason is not None and not disabled)
+
     def update(self, details: EndpointDetails, *, disabled: bool, etag: str, now: datetime) -> Self:
         """Returns it with these details, enabled or disabled by its owner; itself if nothing changes. Enabling it
         forgets past failures. Raises Aborted if `etag` is given and stale.
@@ -156,7 +164,7 @@ def owned_by(owner: str, endpoint: WebhookEndpoint | None) -> WebhookEndpoint:
 
 
 def check_scope(details: EndpointDetails, *, staff: bool) -> None:
-    """Raises PermissionDenied if an endpoint for the orders of all customers is not staff's."""
+    """Raises PermissionDenied if an endpoint for the orders of all customers is used without the scope of staff."""
     if details.all_orders and not staff:
         raise PermissionDenied(
             "Only staff may receive the orders of all customers.", reason="ALL_ORDERS_FOR_STAFF_ONLY"

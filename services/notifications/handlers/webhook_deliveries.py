@@ -28,7 +28,8 @@ from services.notifications.domain.webhook_delivery import (
     of_endpoint,
     uids_of,
 )
-from services.notifications.domain.webhook_endpoint import WebhookEndpoint, check_enabled, owned_by, uid_of
+from services.notifications.domain.webhook_endpoint import WebhookEndpoint, check_enabled, uid_of
+from services.notifications.handlers.webhook_access import accessible
 from services.notifications.storage import webhook_deliveries, webhook_endpoints
 
 PAGE_SIZE_MAX: Final = 20  # a message about an order of a hundred lines takes 100 kB, and a response may have 4 MiB
@@ -44,8 +45,8 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
         """Returns a delivery to an endpoint of the caller."""
         endpoint, delivery = uids_of(request.name)
         async with self._database.transaction() as tx:
-            await _owned(tx, endpoint, call)
-            return delivery_message(of_endpoint(endpoint, await webhook_deliveries.find(tx, delivery)))
+            owned = await _accessible(tx, endpoint, call)
+            return delivery_message(of_endpoint(owned, await webhook_deliveries.find(tx, delivery)))
 
     async def list_webhook_deliveries(
         self, request: ListWebhookDeliveriesRequest, call: Call
@@ -60,8 +61,8 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
             size_max=PAGE_SIZE_MAX,
         )
         async with self._database.transaction() as tx:
-            await _owned(tx, endpoint, call)
-            listed, next_page_token = await webhook_deliveries.list_deliveries(tx, endpoint, page)
+            owned = await _accessible(tx, endpoint, call)
+            listed, next_page_token = await webhook_deliveries.list_deliveries(tx, owned, page)
         return ListWebhookDeliveriesResponse(
             deliveries=[delivery_message(delivery) for delivery in listed], next_page_token=next_page_token
         )
@@ -71,8 +72,8 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
         endpoint, delivery = uids_of(request.name)
 
         async def add() -> DeliveryMessage:
-            owned = await _owned(tx, endpoint, call)
-            previous = of_endpoint(endpoint, await webhook_deliveries.find(tx, delivery))
+            owned = await _accessible(tx, endpoint, call)
+            previous = of_endpoint(owned, await webhook_deliveries.find(tx, delivery))
             check_settled(previous)
             check_enabled(owned)
             now = datetime.now(UTC)
@@ -84,8 +85,8 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
             return await once(tx, call, request, add)
 
 
-async def _owned(tx: Connection, endpoint: UUID, call: Call) -> WebhookEndpoint:
-    return owned_by(call.caller.subject, await webhook_endpoints.find(tx, endpoint))
+async def _accessible(tx: Connection, endpoint: UUID, call: Call) -> WebhookEndpoint:
+    return accessible(await webhook_endpoints.find(tx, endpoint), call)
 
 
 def delivery_message(delivery: WebhookDelivery) -> DeliveryMessage:

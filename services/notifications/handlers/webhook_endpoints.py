@@ -42,19 +42,18 @@ from services.notifications.domain.webhook_endpoint import (
     WebhookEndpoint,
     check_count,
     check_enabled,
-    check_scope,
     owned_by,
     uid_of,
 )
 from services.notifications.domain.webhook_secret import WebhookSecrets, encoded
 from services.notifications.domain.webhook_url import url_problem
 from services.notifications.handlers.erased_caller import check_not_erased
+from services.notifications.handlers.webhook_access import accessible, check_details
 from services.notifications.handlers.webhook_deliveries import delivery_message
 from services.notifications.senders.resolver import Resolver, UnreachableHost
 from services.notifications.storage import user_lock, webhook_deliveries, webhook_endpoints, webhook_messages
 from services.notifications.webhook_publisher import message_body
 
-STAFF_SCOPE: Final = "orders.manage"
 UPDATABLE: Final = frozenset({"url", "description", "event_types", "all_orders", "disabled"})
 PAGE_SIZE_MAX: Final = 200
 SECRET_SUFFIX: Final = "/secret"
@@ -84,7 +83,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
         """Creates an endpoint, once for each request_id."""
         message = request.webhook_endpoint or EndpointMessage()
         details = _details(message)
-        check_scope(details, staff=_is_staff(call))
+        check_details(details, call)
         return await once_prepared(
             self._database,
             call,
@@ -137,8 +136,8 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
         def updated(current: WebhookEndpoint) -> WebhookEndpoint:
             message = wanted(current)
             details = _details(message)
-            if details.all_orders and not current.details.all_orders:
-                check_scope(details, staff=_is_staff(call))
+            if current.reconfigures(details, disabled=message.disabled):
+                check_details(details, call)
             return current.update(details, disabled=message.disabled, etag=patch.etag, now=datetime.now(UTC))
 
         current = await self._find(patch.name, call)
@@ -158,7 +157,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
 
     async def get_webhook_secret(self, request: GetWebhookSecretRequest, call: Call) -> WebhookSecret:
         """Returns the secret that signs messages now."""
-        endpoint = await self._find(request.name.removesuffix(SECRET_SUFFIX), call)
+        endpoint = accessible(await self._find(request.name.removesuffix(SECRET_SUFFIX), call), call)
         _record("webhook_secret_read", call, endpoint)
         secret = self._secrets.derive(endpoint.uid, endpoint.secret_version)
         return WebhookSecret(name=request.name, secret=encoded(secret))
@@ -168,7 +167,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
         uid = uid_of(request.name)
 
         async def rotate() -> EndpointMessage:
-            endpoint = owned_by(call.caller.subject, await webhook_endpoints.find(tx, uid, lock=True))
+            endpoint = accessible(await webhook_endpoints.find(tx, uid, lock=True), call)
             rotated = endpoint.rotate_secret(datetime.now(UTC))
             await webhook_endpoints.update(tx, rotated)
             _record("webhook_secret_rotated", call, rotated)
@@ -182,7 +181,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
         uid = uid_of(request.name)
 
         async def add() -> DeliveryMessage:
-            endpoint = owned_by(call.caller.subject, await webhook_endpoints.find(tx, uid))
+            endpoint = accessible(await webhook_endpoints.find(tx, uid), call)
             check_enabled(endpoint)
             now = datetime.now(UTC)
             message = Message(uuid4(), endpoint.owner, TEST_TYPE, message_body(TEST_TYPE, now, {"name": endpoint.name}))
@@ -230,10 +229,6 @@ def _record(event: str, call: Call, endpoint: WebhookEndpoint) -> None:
     audit.record(
         event, call, endpoint=endpoint.name, host=urlsplit(details.url).hostname or "", all_orders=details.all_orders
     )
-
-
-def _is_staff(call: Call) -> bool:
-    return STAFF_SCOPE in call.caller.scopes
 
 
 def _details(message: EndpointMessage) -> EndpointDetails:

@@ -127,10 +127,19 @@ class WebhookDeliveries:
 
     async def _deliver(self, endpoint: WebhookEndpoint) -> None:
         async with self._database.transaction() as tx:
-            deliveries = await webhook_deliveries.list_due(tx, endpoint.uid, CONCURRENT_MAX)
+            deliveries = await self._take_due(tx, endpoint)
         attempts = await asyncio.gather(*(self._attempt(endpoint, delivery) for delivery in deliveries))
         async with self._database.transaction() as tx:
             await self._record(tx, endpoint, deliveries, attempts)
+
+    async def _take_due(self, tx: Connection, endpoint: WebhookEndpoint) -> Sequence[WebhookDelivery]:
+        """Returns deliveries that are due. Deletes those that were added while the endpoint received the orders of all
+        customers, if it no longer does: its URL may be another one now.
+        """
+        due = await webhook_deliveries.list_due(tx, endpoint.uid, CONCURRENT_MAX)
+        if misdirected := [each for each in due if not endpoint.receives(each.message.customer)]:
+            await webhook_deliveries.delete(tx, misdirected)
+        return [each for each in due if endpoint.receives(each.message.customer)]
 
     async def _attempt(self, endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> Attempt:
         now, message = datetime.now(UTC), delivery.message

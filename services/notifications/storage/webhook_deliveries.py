@@ -1,7 +1,7 @@
 """The tables of webhook deliveries and their attempts: the delivery log."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from mesh.database import Connection
 from mesh.pagination import Page
 from mesh.position import Key
 from services.notifications.domain.webhook_delivery import Attempt, Message, State, WebhookDelivery
+from services.notifications.domain.webhook_endpoint import WebhookEndpoint
 from services.notifications.storage import webhook_wakeups
 
 LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
@@ -65,6 +66,11 @@ async def record(tx: Connection, delivery: WebhookDelivery) -> None:
     )
 
 
+async def delete(tx: Connection, deliveries: Iterable[WebhookDelivery]) -> None:
+    """Deletes deliveries with their attempts."""
+    await tx.execute("DELETE FROM webhook_deliveries WHERE uid = ANY($1)", [each.uid for each in deliveries])
+
+
 async def find(tx: Connection, uid: UUID) -> WebhookDelivery | None:
     """Returns a delivery, None if there is none."""
     deliveries = await _with_attempts(tx, await tx.fetch(f"{_SELECT} WHERE delivery.uid = $1", uid))
@@ -86,14 +92,17 @@ async def has_more_than(tx: Connection, endpoint: UUID, count: int) -> bool:
     return more
 
 
-async def list_deliveries(tx: Connection, endpoint: UUID, page: Page) -> tuple[Sequence[WebhookDelivery], str]:
-    """Returns a page of the deliveries of an endpoint, the newest first, and the next page's token."""
-    after = "AND (delivery.create_time, delivery.uid) < ($3, $4)" if page.after else ""
+async def list_deliveries(
+    tx: Connection, endpoint: WebhookEndpoint, page: Page
+) -> tuple[Sequence[WebhookDelivery], str]:
+    """Returns a page of the deliveries that are for an endpoint, the newest first, and the next page's token."""
+    after = "AND (delivery.create_time, delivery.uid) < ($5, $6)" if page.after else ""
     query = f"""
-        {_SELECT} WHERE endpoint_uid = $1 {after}
-        ORDER BY delivery.create_time DESC, delivery.uid DESC LIMIT $2
+        {_SELECT} WHERE endpoint_uid = $1 AND ($2 OR customer = $3) {after}
+        ORDER BY delivery.create_time DESC, delivery.uid DESC LIMIT $4
     """
-    rows = await tx.fetch(query, endpoint, page.limit, *(page.after or ()))
+    receives = endpoint.details.all_orders, endpoint.owner
+    rows = await tx.fetch(query, endpoint.uid, *receives, page.limit, *(page.after or ()))
     deliveries = await _with_attempts(tx, rows)
     return page.split(deliveries, lambda delivery: (delivery.create_time, delivery.uid))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -102,10 +103,14 @@ async def deep_endpoints(tx: Connection) -> None:
 
 
 async def deep_deliveries(tx: Connection) -> None:
-    """Reads two pages."""
+    """Reads two pages of an endpoint for all orders, and one of an endpoint for its owner's."""
     key_types = webhook_deliveries.LIST_KEY_TYPES
-    _, token = await webhook_deliveries.list_deliveries(tx, ENDPOINT, page(*key_types, size=20))
-    await webhook_deliveries.list_deliveries(tx, ENDPOINT, next_page(key_types, token))
+    own = await webhook_endpoints.find(tx, ENDPOINT)
+    assert own is not None
+    everything = replace(own, details=replace(own.details, all_orders=True))
+    _, token = await webhook_deliveries.list_deliveries(tx, everything, page(*key_types, size=20))
+    await webhook_deliveries.list_deliveries(tx, everything, next_page(key_types, token))
+    await webhook_deliveries.list_deliveries(tx, own, page(*key_types, size=20))
 
 
 READS: dict[str, Read] = {

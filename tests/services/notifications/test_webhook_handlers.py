@@ -37,11 +37,13 @@ from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, 
 from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.reachable_addresses import ReachableAddresses
+from services.notifications.domain.webhook_delivery import Message
 from services.notifications.domain.webhook_endpoint import ENDPOINTS_MAX
 from services.notifications.domain.webhook_secret import WebhookSecrets
 from services.notifications.handlers.webhook_deliveries import WebhookDeliveriesHandlers
 from services.notifications.handlers.webhook_endpoints import WebhookEndpointsHandlers
 from services.notifications.senders.resolver import Resolver
+from services.notifications.storage import webhook_messages
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.notifications.deletion import deletion
@@ -181,6 +183,62 @@ async def test_all_orders_are_for_staff(service: Service) -> None:
             await service.update("all_orders", name=created.name, all_orders=True)
     with service.acting_as("users/staff", STAFF_SCOPES):
         assert (await service.create(all_orders=True)).all_orders
+
+
+async def test_all_orders_need_the_scope_at_each_call(service: Service) -> None:
+    """A token without it neither learns of the orders and the secret, nor makes an endpoint send them elsewhere, or
+    again, or more of them.
+    """
+    with service.acting_as("users/staff", STAFF_SCOPES):
+        created = await service.create(all_orders=True)
+        off = await service.create(all_orders=True, disabled=True)
+        tested = await service.test(created.name)
+    endpoints, deliveries, name = service.endpoints, service.deliveries, created.name
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: endpoints.get_webhook_secret(GetWebhookSecretRequest(name=f"{name}/secret")),
+        lambda: endpoints.rotate_webhook_secret(RotateWebhookSecretRequest(name=name)),
+        lambda: endpoints.test_webhook_endpoint(SendTestRequest(name=name)),
+        lambda: deliveries.list_webhook_deliveries(ListWebhookDeliveriesRequest(parent=name)),
+        lambda: deliveries.get_webhook_delivery(GetWebhookDeliveryRequest(name=tested.name)),
+        lambda: deliveries.redeliver_webhook(RedeliverWebhookRequest(name=tested.name)),
+        lambda: service.update("url", name=name, url="https://allowed.test/"),
+        lambda: service.update("url", "disabled", name=name, url="https://allowed.test/", disabled=True),
+        lambda: service.update("event_types", name=name, event_types=["order.placed"]),
+        lambda: service.update("disabled", name=off.name),
+    ]
+    with service.acting_as("users/staff"):
+        for call in calls:
+            with pytest.raises(PermissionDenied) as caught:
+                await call()
+            assert caught.value.reason == "ALL_ORDERS_FOR_STAFF_ONLY"
+        assert await endpoints.get_webhook_endpoint(GetWebhookEndpointRequest(name=name)) == created
+        assert (await service.update("disabled", name=name, disabled=True)).disabled
+        assert not (await service.update("all_orders", name=name)).all_orders
+        await endpoints.delete_webhook_endpoint(DeleteWebhookEndpointRequest(name=off.name))
+
+
+async def test_an_endpoint_that_received_all_orders_shows_its_owners(service: Service) -> None:
+    """Deliveries about other customers' orders are not found once it is for its owner's, nor sent again."""
+    with service.acting_as("users/staff", STAFF_SCOPES):
+        created = await service.create(all_orders=True)
+        async with service.database.transaction() as tx:
+            for customer in ("users/staff", "users/ada", "users/bob"):
+                await webhook_messages.publish(tx, Message(uuid4(), customer, "order.placed", customer.encode()))
+            await tx.execute("UPDATE webhook_deliveries SET state = 'failed', due_time = NULL")
+        request = ListWebhookDeliveriesRequest(parent=created.name)
+        everything = (await service.deliveries.list_webhook_deliveries(request)).deliveries
+        assert {delivery.body for delivery in everything} == {"users/staff", "users/ada", "users/bob"}
+        await service.update("all_orders", name=created.name)
+    with service.acting_as("users/staff"):
+        [own] = (await service.deliveries.list_webhook_deliveries(request)).deliveries
+        assert own.body == "users/staff"
+        for delivery in everything:
+            if delivery.name != own.name:
+                with pytest.raises(NotFound):
+                    await service.deliveries.get_webhook_delivery(GetWebhookDeliveryRequest(name=delivery.name))
+                with pytest.raises(NotFound):
+                    await service.deliveries.redeliver_webhook(RedeliverWebhookRequest(name=delivery.name))
+        await service.deliveries.redeliver_webhook(RedeliverWebhookRequest(name=own.name))
 
 
 @pytest.mark.usefixtures("ada")

@@ -284,6 +284,20 @@ async def test_an_enabled_endpoint_gets_what_was_pending(shop: Shop, receiver: R
     await shop.until("succeeded")
 
 
+async def test_pending_orders_of_others_are_dropped_with_the_right_to_them(shop: Shop, receiver: Receiver) -> None:
+    """An endpoint that no longer receives all orders may lead elsewhere: it gets those of its owner."""
+    endpoint = await shop.add_endpoint(receiver, all_orders=True)
+    await shop.publish("users/eve")
+    own = await shop.publish("users/ada")
+    own_orders = replace(endpoint.details, all_orders=False)
+    async with shop.database.transaction() as tx:
+        changed = endpoint.update(own_orders, disabled=False, etag="", now=datetime.now(UTC))
+        await webhook_endpoints.update(tx, changed)
+    await shop.work()
+    await shop.until("succeeded")
+    assert [received.headers["webhook-id"] for received in receiver.received] == [own.webhook_id]
+
+
 async def test_a_slow_receiver_blocks_nobody(shop: Shop) -> None:
     """While one endpoint of many messages does not answer, others get theirs; the slow one has a few requests."""
     async with Receiver().listening() as slow, Receiver().listening() as quick:

@@ -40,7 +40,9 @@ class WebhookDeliveriesServiceBase(Service):
         """Returns a delivery to a webhook endpoint of the caller.
 
         Fails with NOT_FOUND (reason `WEBHOOK_DELIVERY_NOT_FOUND`) if the delivery does not exist or
-        belongs to an endpoint of another user.
+        belongs to an endpoint of another user, and with PERMISSION_DENIED (reason
+        `ALL_ORDERS_FOR_STAFF_ONLY`) if the endpoint has `all_orders` set and the access token does not
+        have the scope `orders.manage`.
         """
 
     @abstractmethod
@@ -48,7 +50,7 @@ class WebhookDeliveriesServiceBase(Service):
         """Lists the deliveries to a webhook endpoint of the caller, newest first.
 
         Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
-        belongs to another user.
+        belongs to another user, and with PERMISSION_DENIED as GetWebhookDelivery does.
         """
 
     @abstractmethod
@@ -56,9 +58,9 @@ class WebhookDeliveriesServiceBase(Service):
         """Sends the message of a succeeded or failed delivery again. The response is a new pending
         delivery of the same message, with the same `webhook_id`.
 
-        Fails with NOT_FOUND as GetWebhookDelivery does, and with FAILED_PRECONDITION if the delivery
-        is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the endpoint is disabled (reason
-        `WEBHOOK_ENDPOINT_DISABLED`).
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookDelivery does, and with
+        FAILED_PRECONDITION if the delivery is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the
+        endpoint is disabled (reason `WEBHOOK_ENDPOINT_DISABLED`).
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -79,7 +81,9 @@ class WebhookDeliveriesServiceClient:
         """Returns a delivery to a webhook endpoint of the caller.
 
         Fails with NOT_FOUND (reason `WEBHOOK_DELIVERY_NOT_FOUND`) if the delivery does not exist or
-        belongs to an endpoint of another user.
+        belongs to an endpoint of another user, and with PERMISSION_DENIED (reason
+        `ALL_ORDERS_FOR_STAFF_ONLY`) if the endpoint has `all_orders` set and the access token does not
+        have the scope `orders.manage`.
         """
         return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_GET_WEBHOOK_DELIVERY, request, timeout_s=timeout_s)
 
@@ -87,7 +91,7 @@ class WebhookDeliveriesServiceClient:
         """Lists the deliveries to a webhook endpoint of the caller, newest first.
 
         Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
-        belongs to another user.
+        belongs to another user, and with PERMISSION_DENIED as GetWebhookDelivery does.
         """
         return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_LIST_WEBHOOK_DELIVERIES, request, timeout_s=timeout_s)
 
@@ -95,8 +99,8 @@ class WebhookDeliveriesServiceClient:
         """Sends the message of a succeeded or failed delivery again. The response is a new pending
         delivery of the same message, with the same `webhook_id`.
 
-        Fails with NOT_FOUND as GetWebhookDelivery does, and with FAILED_PRECONDITION if the delivery
-        is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the endpoint is disabled (reason
-        `WEBHOOK_ENDPOINT_DISABLED`).
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookDelivery does, and with
+        FAILED_PRECONDITION if the delivery is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the
+        endpoint is disabled (reason `WEBHOOK_ENDPOINT_DISABLED`).
         """
         return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_REDELIVER_WEBHOOK, request, timeout_s=timeout_s)

@@ -58,8 +58,8 @@ class WebhookEndpointsServiceBase(Service):
 
         Fails with INVALID_ARGUMENT if the URL does not begin with https:// or does not lead to a
         public address, with PERMISSION_DENIED (reason `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is
-        set and the caller is not staff, and with FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINTS_MAX`)
-        if the caller already has ten endpoints.
+        set and the access token does not have the scope `orders.manage`, and with FAILED_PRECONDITION
+        (reason `WEBHOOK_ENDPOINTS_MAX`) if the caller already has ten endpoints.
         """
 
     @abstractmethod
@@ -80,7 +80,8 @@ class WebhookEndpointsServiceBase(Service):
         endpoint resumes its pending deliveries.
 
         Fails with NOT_FOUND as GetWebhookEndpoint does, and with INVALID_ARGUMENT and
-        PERMISSION_DENIED as CreateWebhookEndpoint does.
+        PERMISSION_DENIED as CreateWebhookEndpoint does. An endpoint with `all_orders` can be disabled,
+        and `all_orders` can be cleared, without the scope `orders.manage`.
         """
 
     @abstractmethod
@@ -94,7 +95,9 @@ class WebhookEndpointsServiceBase(Service):
     async def get_webhook_secret(self, request: GetWebhookSecretRequest, call: Call) -> WebhookSecret:
         """Returns the secret that signs the messages to a webhook endpoint.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with PERMISSION_DENIED (reason
+        `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is set and the access token does not have the
+        scope `orders.manage`.
         """
 
     @abstractmethod
@@ -103,8 +106,9 @@ class WebhookEndpointsServiceBase(Service):
         the new and the previous secret, so that receivers can change to the new one without losing
         messages.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
-        `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last 24 hours.
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookSecret does, and with
+        FAILED_PRECONDITION (reason `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last
+        24 hours.
         """
 
     @abstractmethod
@@ -112,8 +116,8 @@ class WebhookEndpointsServiceBase(Service):
         """Sends a message of the type `webhook.test` to a webhook endpoint. The response is the pending
         delivery. To see the result, call GetWebhookDelivery.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
-        `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookSecret does, and with
+        FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -150,8 +154,8 @@ class WebhookEndpointsServiceClient:
 
         Fails with INVALID_ARGUMENT if the URL does not begin with https:// or does not lead to a
         public address, with PERMISSION_DENIED (reason `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is
-        set and the caller is not staff, and with FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINTS_MAX`)
-        if the caller already has ten endpoints.
+        set and the access token does not have the scope `orders.manage`, and with FAILED_PRECONDITION
+        (reason `WEBHOOK_ENDPOINTS_MAX`) if the caller already has ten endpoints.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_CREATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
@@ -172,7 +176,8 @@ class WebhookEndpointsServiceClient:
         endpoint resumes its pending deliveries.
 
         Fails with NOT_FOUND as GetWebhookEndpoint does, and with INVALID_ARGUMENT and
-        PERMISSION_DENIED as CreateWebhookEndpoint does.
+        PERMISSION_DENIED as CreateWebhookEndpoint does. An endpoint with `all_orders` can be disabled,
+        and `all_orders` can be cleared, without the scope `orders.manage`.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_UPDATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
@@ -186,7 +191,9 @@ class WebhookEndpointsServiceClient:
     async def get_webhook_secret(self, request: GetWebhookSecretRequest, *, timeout_s: float | None = None) -> WebhookSecret:
         """Returns the secret that signs the messages to a webhook endpoint.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with PERMISSION_DENIED (reason
+        `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is set and the access token does not have the
+        scope `orders.manage`.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_SECRET, request, timeout_s=timeout_s)
 
@@ -195,8 +202,9 @@ class WebhookEndpointsServiceClient:
         the new and the previous secret, so that receivers can change to the new one without losing
         messages.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
-        `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last 24 hours.
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookSecret does, and with
+        FAILED_PRECONDITION (reason `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last
+        24 hours.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_ROTATE_WEBHOOK_SECRET, request, timeout_s=timeout_s)
 
@@ -204,7 +212,7 @@ class WebhookEndpointsServiceClient:
         """Sends a message of the type `webhook.test` to a webhook endpoint. The response is the pending
         delivery. To see the result, call GetWebhookDelivery.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
-        `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookSecret does, and with
+        FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
         """
         return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_TEST_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)

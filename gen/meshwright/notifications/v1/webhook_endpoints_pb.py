@@ -72,7 +72,8 @@ class WebhookEndpoint(Message[_WebhookEndpointFields]):
             ```
         all_orders:
             True to send messages about the orders of all customers, which requires the scope
-            `orders.manage`. If false, only messages about the owner's orders are sent. After an account is
+            `orders.manage`. If false, only messages about the owner's orders are sent, and only their
+            deliveries are found; pending ones about the orders of others are dropped. After an account is
             deleted, no messages are sent about its orders; ListOrders returns their states.
 
             ```proto

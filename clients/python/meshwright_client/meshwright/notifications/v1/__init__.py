@@ -1144,7 +1144,8 @@ class WebhookEndpoint(betterproto2.Message):
     all_orders: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
     """
     True to send messages about the orders of all customers, which requires the scope
-    `orders.manage`. If false, only messages about the owner's orders are sent. After an account is
+    `orders.manage`. If false, only messages about the owner's orders are sent, and only their
+    deliveries are found; pending ones about the orders of others are dropped. After an account is
     deleted, no messages are sent about its orders; ListOrders returns their states.
     """
 
@@ -1444,7 +1445,9 @@ class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
         Returns a delivery to a webhook endpoint of the caller.
 
         Fails with NOT_FOUND (reason `WEBHOOK_DELIVERY_NOT_FOUND`) if the delivery does not exist or
-        belongs to an endpoint of another user.
+        belongs to an endpoint of another user, and with PERMISSION_DENIED (reason
+        `ALL_ORDERS_FOR_STAFF_ONLY`) if the endpoint has `all_orders` set and the access token does not
+        have the scope `orders.manage`.
         """
 
         return await self._unary_unary(
@@ -1468,7 +1471,7 @@ class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
         Lists the deliveries to a webhook endpoint of the caller, newest first.
 
         Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
-        belongs to another user.
+        belongs to another user, and with PERMISSION_DENIED as GetWebhookDelivery does.
         """
 
         return await self._unary_unary(
@@ -1492,9 +1495,9 @@ class WebhookDeliveriesServiceStub(betterproto2_grpclib.ServiceStub):
         Sends the message of a succeeded or failed delivery again. The response is a new pending
         delivery of the same message, with the same `webhook_id`.
 
-        Fails with NOT_FOUND as GetWebhookDelivery does, and with FAILED_PRECONDITION if the delivery
-        is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the endpoint is disabled (reason
-        `WEBHOOK_ENDPOINT_DISABLED`).
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookDelivery does, and with
+        FAILED_PRECONDITION if the delivery is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the
+        endpoint is disabled (reason `WEBHOOK_ENDPOINT_DISABLED`).
         """
 
         return await self._unary_unary(
@@ -1534,8 +1537,8 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
 
         Fails with INVALID_ARGUMENT if the URL does not begin with https:// or does not lead to a
         public address, with PERMISSION_DENIED (reason `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is
-        set and the caller is not staff, and with FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINTS_MAX`)
-        if the caller already has ten endpoints.
+        set and the access token does not have the scope `orders.manage`, and with FAILED_PRECONDITION
+        (reason `WEBHOOK_ENDPOINTS_MAX`) if the caller already has ten endpoints.
         """
 
         return await self._unary_unary(
@@ -1605,7 +1608,8 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         endpoint resumes its pending deliveries.
 
         Fails with NOT_FOUND as GetWebhookEndpoint does, and with INVALID_ARGUMENT and
-        PERMISSION_DENIED as CreateWebhookEndpoint does.
+        PERMISSION_DENIED as CreateWebhookEndpoint does. An endpoint with `all_orders` can be disabled,
+        and `all_orders` can be cleared, without the scope `orders.manage`.
         """
 
         return await self._unary_unary(
@@ -1651,7 +1655,9 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         """
         Returns the secret that signs the messages to a webhook endpoint.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does.
+        Fails with NOT_FOUND as GetWebhookEndpoint does, and with PERMISSION_DENIED (reason
+        `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is set and the access token does not have the
+        scope `orders.manage`.
         """
 
         return await self._unary_unary(
@@ -1676,8 +1682,9 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         the new and the previous secret, so that receivers can change to the new one without losing
         messages.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
-        `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last 24 hours.
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookSecret does, and with
+        FAILED_PRECONDITION (reason `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last
+        24 hours.
         """
 
         return await self._unary_unary(
@@ -1701,8 +1708,8 @@ class WebhookEndpointsServiceStub(betterproto2_grpclib.ServiceStub):
         Sends a message of the type `webhook.test` to a webhook endpoint. The response is the pending
         delivery. To see the result, call GetWebhookDelivery.
 
-        Fails with NOT_FOUND as GetWebhookEndpoint does, and with FAILED_PRECONDITION (reason
-        `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
+        Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookSecret does, and with
+        FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
         """
 
         return await self._unary_unary(

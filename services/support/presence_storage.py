@@ -11,6 +11,7 @@ from mesh.database import Connection
 from mesh.pagination import Page
 from mesh.position import Key
 from services.support.domain import Actor, Participant
+from services.support.erasure_storage import ERASED_USERS
 
 # The sort key of list_participants(): user.
 KEY_TYPES: tuple[type[Key], ...] = (str,)
@@ -44,6 +45,24 @@ async def renew(tx: Connection, streams: Collection[OpenStream]) -> Sequence[UUI
     """Writes that these streams are open, and that their users are participants. Returns the conversations of those
     streams that are new. Streams of conversations and users that are erased are left out.
     """
+    if not streams:
+        return []
+    uids = [each.uid for each in streams]
+    written = {row["uid"] for row in await tx.fetch("SELECT uid FROM open_streams WHERE uid = ANY($1)", uids)}
+    opened = await _insert(tx, [each for each in streams if each.uid not in written])
+    # An erasure that has deleted some of these meanwhile needs no lock: they are not inserted again.
+    await tx.execute("UPDATE open_streams SET renew_time = now() WHERE uid = ANY($1)", list(written))
+    for conversation, actor in sorted({(each.conversation, each.actor) for each in opened}, key=_order):
+        await record_presence(tx, conversation, actor)
+    return [each.conversation for each in opened]
+
+
+async def _insert(tx: Connection, streams: Collection[OpenStream]) -> Sequence[OpenStream]:
+    """Inserts streams, but for those of conversations and users that are erased; returns those that are inserted. The
+    locks of the users keep their erasures waiting, and are taken in one order before those of rows.
+    """
+    for user in sorted({each.actor.subject for each in streams}):
+        await ERASED_USERS.lock(tx, user, shared=True)
     rows = await tx.fetch(
         """
         INSERT INTO open_streams (uid, conversation_uid, user_name, renew_time)
@@ -51,18 +70,14 @@ async def renew(tx: Connection, streams: Collection[OpenStream]) -> Sequence[UUI
         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS given (uid, conversation_uid, user_name)
         WHERE EXISTS (SELECT FROM conversations WHERE conversations.uid = conversation_uid)
         AND NOT EXISTS (SELECT FROM erased_users AS erased WHERE erased.user_name = given.user_name)
-        ON CONFLICT (uid) DO UPDATE SET renew_time = excluded.renew_time
-        RETURNING uid, xmax = 0 AS is_new
+        RETURNING uid
         """,
         [each.uid for each in streams],
         [each.conversation for each in streams],
         [each.actor.subject for each in streams],
     )
-    new = {row["uid"] for row in rows if row["is_new"]}
-    opened = [each for each in streams if each.uid in new]
-    for conversation, actor in sorted({(each.conversation, each.actor) for each in opened}, key=_order):
-        await record_presence(tx, conversation, actor)
-    return [each.conversation for each in opened]
+    inserted = {row["uid"] for row in rows}
+    return [each for each in streams if each.uid in inserted]
 
 
 def _order(seen: tuple[UUID, Actor]) -> tuple[UUID, str]:
@@ -73,7 +88,9 @@ def _order(seen: tuple[UUID, Actor]) -> tuple[UUID, str]:
 
 
 async def record_presence(tx: Connection, conversation: UUID, actor: Actor) -> None:
-    """Records that a user is in a conversation now."""
+    """Records that a user is in a conversation now. The transaction must have locked or shared the user, and found it
+    not to be erased.
+    """
     query = """
         INSERT INTO participants AS seen (conversation_uid, user_name, staff, last_seen_time) VALUES ($1, $2, $3, now())
         ON CONFLICT (conversation_uid, user_name) DO UPDATE

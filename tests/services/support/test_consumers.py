@@ -1,10 +1,10 @@
 """The reaction of support to the deletion of a user."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from meshwright.identity.v1.events_pb import UserDeleted
@@ -12,8 +12,10 @@ from meshwright.identity.v1.events_pb import UserDeleted
 from mesh.database import Database
 from mesh.errors import NotFound, Unauthenticated
 from mesh.events import Event
-from services.support import erasure_storage
+from services.support import erasure_storage, presence_storage
 from services.support.consumers import Consumers
+from services.support.domain import Actor
+from services.support.presence_storage import OpenStream
 from tests.services.support.replica import User
 
 
@@ -130,6 +132,51 @@ async def test_a_call_waits_for_the_erasure_of_its_caller(database: Database, ad
         with pytest.raises(Unauthenticated):
             await call
     assert await traces(database, "users/eve") == {"public.erased_users": 1}
+
+
+async def test_presence_and_the_erasure_of_its_user_take_turns(database: Database, ada: User) -> None:
+    """A user who comes while the event is handled is either erased too, or not written."""
+    name = (await ada.create()).name
+    conversation, eve = UUID(name.removeprefix("conversations/")), Actor("users/eve", staff=True)
+    streams = [OpenStream(uuid4(), conversation, eve) for _ in range(2)]
+    async with database.transaction() as tx:
+        assert await presence_storage.renew(tx, streams) == [conversation] * 2
+        erasure = asyncio.create_task(delete(database, "users/eve"))
+        await until_waiting(database, erasure)
+    await erasure
+    async with database.transaction() as tx:
+        await Consumers().handlers()[UserDeleted](tx, deletion("users/eve"))
+        writing = asyncio.create_task(renewed(database, streams))
+        await until_waiting(database, writing)
+    assert await writing == []
+    assert await traces(database, "users/eve") == {"public.erased_users": 1}
+
+
+async def test_a_stream_is_not_renewed_after_the_erasure_of_its_user(database: Database, ada: User) -> None:
+    """A replica that renews it while the event is handled does not write it again."""
+    name = (await ada.create()).name
+    stream = OpenStream(uuid4(), UUID(name.removeprefix("conversations/")), Actor("users/eve", staff=True))
+    await renewed(database, [stream])
+    async with database.transaction() as tx:
+        await Consumers().handlers()[UserDeleted](tx, deletion("users/eve"))
+        renewing = asyncio.create_task(renewed(database, [stream]))
+        await until_waiting(database, renewing)
+    assert await renewing == []
+    assert await traces(database, "users/eve") == {"public.erased_users": 1}
+
+
+async def renewed(database: Database, streams: Sequence[OpenStream]) -> Sequence[UUID]:
+    """Renews streams; returns the conversations of new ones."""
+    async with database.transaction() as tx:
+        return await presence_storage.renew(tx, streams)
+
+
+async def until_waiting(database: Database, task: "asyncio.Task[Any]") -> None:
+    """Waits until a task waits for a lock."""
+    async with database.transaction() as watching:
+        while await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0:
+            assert not task.done()
+            await asyncio.sleep(0.01)
 
 
 async def test_erased_users_are_forgotten_in_time(database: Database) -> None:

@@ -31,7 +31,8 @@ class Resolver:
 
     async def resolve(self, host: str) -> Sequence[Address]:
         """Returns the addresses of a host that webhooks may be sent to, at least one. Connect to one of them, not to
-        the name: another look-up could have another result. Raises UnreachableHost.
+        the name: another look-up could have another result. Raises UnreachableHost, with the same message for a name
+        that does not exist and one of a private network, so that nobody learns which names there are inside.
         """
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
@@ -39,7 +40,7 @@ class Resolver:
         except TimeoutError:
             raise UnreachableHost("the host name could not be resolved in time") from None
         except (OSError, UnicodeError):
-            raise UnreachableHost("the host name cannot be resolved") from None
+            found = ()
         addresses = [address for text in found if (address := ipaddress.ip_address(text)) in self._reachable]
         if not addresses:
             raise UnreachableHost("the host name does not lead to a public address")
@@ -47,5 +48,19 @@ class Resolver:
 
 
 def _getaddrinfo(host: str) -> Sequence[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    try:
+        return _addresses(host, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return _addresses(_absolute(host), socket.AI_ADDRCONFIG)
+
+
+def _absolute(host: str) -> str:
+    """Returns a name with a final dot: the search domains of this machine, such as those of a cluster, are not tried.
+    "localhost" is not looked up in DNS (RFC 6761, section 6.3).
+    """
+    return host if host == "localhost" else f"{host.removesuffix('.')}."
+
+
+def _addresses(host: str, flags: int) -> Sequence[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
     return [str(address[0]) for *_, address in found]

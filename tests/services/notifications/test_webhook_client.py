@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -100,10 +102,29 @@ async def test_no_spelling_of_loopback_gets_a_connection(receiver: Receiver, hos
 
 
 async def test_an_unknown_name_is_an_error() -> None:
-    """The text does not quote the system."""
-    assert (await post("http://hook.test/", names=Names())).error == "the host name cannot be resolved"
+    """The text is that of a private address: it does not tell which names there are inside."""
+    attempt = await post("http://hook.test/", names=Names())
+    assert attempt.error == "the host name does not lead to a public address"
     with pytest.raises(UnreachableHost):
         await Resolver(LOOPBACK, Names(a=[[]])).resolve("a")
+
+
+async def test_names_are_looked_up_as_absolute_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search domains of a pod would let a customer reach names of the cluster. Addresses are not looked up."""
+    asked: list[str] = []
+    system = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: None, **options: Any) -> list[Any]:
+        if options["flags"] & socket.AI_NUMERICHOST:
+            return system(host, port, **options)
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    resolver = Resolver(LOOPBACK)
+    for host in ("hook.test", "hook.test.", "payments", "localhost", "127.0.0.1", "127.1"):
+        assert await resolver.resolve(host) == [ipaddress.ip_address("127.0.0.1")]
+    assert asked == ["hook.test.", "hook.test.", "payments.", "localhost"]
 
 
 async def test_a_silent_receiver_is_given_up(receiver: Receiver) -> None:

@@ -167,6 +167,17 @@ async def test_a_url_that_must_not_be_called_is_rejected(service: Service, url: 
 
 
 @pytest.mark.usefixtures("ada")
+async def test_names_inside_are_not_told_from_unknown_ones(service: Service) -> None:
+    """The error does not tell a customer which names a private network has."""
+    errors = set()
+    for host in ("localhost", "inside.test", "unknown.test"):
+        with pytest.raises(InvalidArgument) as caught:
+            await service.create(url=f"https://{host}/")
+        errors.add((str(caught.value), *((each.reason, each.description) for each in caught.value.violations)))
+    assert len(errors) == 1
+
+
+@pytest.mark.usefixtures("ada")
 async def test_an_unknown_event_type_is_rejected(service: Service) -> None:
     """The contract lists those that there are."""
     with pytest.raises(InvalidArgument):

@@ -136,6 +136,34 @@ def test_the_trial_database_has_room_for_every_pod(values: str, more: int) -> No
     assert container["resources"]["limits"]["memory"] == f"{384 + 7 * most}Mi"
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("--set=image.tag=1", "image: meshwright:1\n"),
+        ("--set=image.tag=0", "image: meshwright:0\n"),
+        ("--set=image.tag=1.10", "image: meshwright:1.10\n"),
+        ("--set-json=image.tag=20251129", "image: meshwright:20251129\n"),
+        ("--set=services.orders.image.tag=7", "image: meshwright:7\n"),
+        ("--set-json=workloads.env.BODY_BYTES_MAX=10485760", 'value: "10485760"\n'),
+        ("--set-json=workloads.env.LONG_POLL_S=0.5", 'value: "0.5"\n'),
+        ("--set=workloads.env.REFLECTION=false", 'value: "false"\n'),
+    ],
+)
+def test_a_number_is_written_in_full(value: str, written: str) -> None:
+    """Tags and variables may be numbers. A file's, as in JSON, are floats for Helm."""
+    done = template(value)
+    assert done.returncode == 0, done.stderr
+    assert written in done.stdout
+
+
+@pytest.mark.parametrize("tag", ["1.5", "9007199254740993", "-1", "true"])
+def test_a_tag_that_yaml_has_changed_is_refused(tag: str) -> None:
+    """A fraction, a number that floats cannot hold, or a truth: in quotes it would have been text."""
+    done = template(f"--set-json=image.tag={tag}")
+    assert done.returncode != 0
+    assert "at '/image/tag'" in done.stderr, done.stderr
+
+
 def test_an_own_memory_limit_of_the_trial_database_stays() -> None:
     """The derived limit is only for those that set none."""
     done = template("--set=postgres.resources.limits.memory=3Gi")

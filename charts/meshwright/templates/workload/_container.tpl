@@ -19,7 +19,7 @@ resources:
 {{/* The image, the command and the security context. */}}
 {{- define "meshwright.program" -}}
 {{- $image := mergeOverwrite (deepCopy .root.Values.image) (.spec.image | default dict) -}}
-image: {{ $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+image: {{ $image.repository }}:{{ include "meshwright.text" $image.tag | default .root.Chart.AppVersion }}
 imagePullPolicy: {{ $image.pullPolicy }}
 command: {{ .spec.command | default (list "python" "-m" .module) | toJson }}
 {{- with .spec.args }}

@@ -8,11 +8,16 @@ env:
   {{- end }}
   {{- range $name, $value := include "meshwright.environment" . | fromYaml }}
   - name: {{ $name }}
-    value: {{ $value | toString | quote }}
+    value: {{ include "meshwright.text" $value | quote }}
   {{- end }}
 {{- if eq .kind "service" }}
 {{ include "meshwright.secret-variables" . }}
 {{- end }}
+{{- end }}
+
+{{/* A value as text. Helm reads numbers as floats, and toString would write 10485760 as 1.048576e+07. */}}
+{{- define "meshwright.text" -}}
+{{ kindIs "string" . | ternary . (toJson .) }}
 {{- end }}
 
 {{/* Secret variables: the operator's own Secret takes precedence over the chart's. */}}

@@ -6,9 +6,11 @@ Helm chart and the broker; from the code, the pages of docs/ that list its setti
 
 Everything is generated in a temporary folder and then moved into place, so that a failure keeps the old files and no
 stale file remains. The output is deterministic. Contradictions between declarations, contracts and code are errors. The
-code is checked last, when everything is in place, because it is written against the generated files.
+code is checked last, when everything is in place, because it is written against the generated files. Runs wait for each
+other, because `make up` generates too.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -54,6 +56,13 @@ def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
     # buf and its plugins are installed beside our own interpreter.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    with (ROOT / "buf.gen.yaml").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        generate(target)
+
+
+def generate(target: Path) -> None:
+    """Generates all files below `target`. Exits with what contradicts."""
     subprocess.run([sys.executable, ROOT / "tools" / "third_party.py", ROOT / "third_party"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "gen"
@@ -65,8 +74,7 @@ def main() -> None:
         clients = generate_clients(Path(folder) / "clients", image)
         services = declared_services(contracts)
         files = derived_files(services, contracts)
-        shutil.rmtree(target / "gen", ignore_errors=True)
-        shutil.copytree(fresh, target / "gen")
+        replace_gen(fresh, target / "gen")
         replace_clients(clients, target / CLIENTS)
     for name, text in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +171,17 @@ def generate_clients(out: Path, image: Path) -> Path:
     package = out / Path(CLIENTS).name
     (package / "__init__.py").unlink()  # the package's own one is written by hand
     return package
+
+
+def replace_gen(fresh: Path, gen: Path) -> None:
+    """Replaces gen/ by renaming, because a process that starts meanwhile imports from it."""
+    gen.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=gen.parent, prefix=".gen-") as folder:
+        new, old = Path(folder) / "new", Path(folder) / "old"
+        shutil.copytree(fresh, new)
+        if gen.exists():
+            gen.rename(old)
+        new.rename(gen)
 
 
 def replace_clients(fresh: Path, package: Path) -> None:

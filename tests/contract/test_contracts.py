@@ -13,6 +13,7 @@ from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from mesh.contract.policy import ANY_WORKLOAD, policy_of
+from tests.edge.contracts import compile_image
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
@@ -91,15 +92,56 @@ def test_a_method_has_a_timeout(method: DescMethod) -> None:
     assert 0 < timeout_s <= (60 if method.method_kind == "unary" else 24 * 3600)
 
 
-@each_method
-def test_a_method_that_reads_is_declared_as_such(method: DescMethod) -> None:
-    """GET methods have no side effects, so they may be retried; a POST that creates must not claim that."""
+def wrong_effects(method: DescMethod) -> str:
+    """Returns what to change if the HTTP rule and the idempotency level differ on whether a method only reads; empty
+    if they agree. A method without a rule may have either.
+    """
     options = method.proto.options
     assert options is not None
     pattern = options[ext_http].pattern if ext_http in options else None
-    verb = pattern.field if pattern else None
-    free_of_effects = method.idempotency == MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS
-    assert free_of_effects == (verb == "get" or method.name in {"FetchOneTimeToken", "ResolveUser"})
+    is_get = pattern is not None and pattern.field == "get"
+    if pattern is None or is_get == (method.idempotency == MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS):
+        return ""
+    if is_get:
+        return f"{method.name} is a GET: add `option idempotency_level = NO_SIDE_EFFECTS;`"
+    return f"{method.name} has NO_SIDE_EFFECTS: make its HTTP rule a GET, or remove idempotency_level"
+
+
+@each_method
+def test_a_method_that_reads_is_declared_as_such(method: DescMethod) -> None:
+    """GET methods have no side effects, so they may be retried; a POST that creates must not claim that."""
+    assert not wrong_effects(method), wrong_effects(method)
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ('option (google.api.http) = {get: "/v1/m"}; option idempotency_level = NO_SIDE_EFFECTS;', ""),
+        ('option (google.api.http) = {get: "/v1/m"};', "Read is a GET: add `option idempotency_level"),
+        (
+            'option (google.api.http) = {post: "/v1/m"}; option idempotency_level = NO_SIDE_EFFECTS;',
+            "make its HTTP rule",
+        ),
+        ('option (google.api.http) = {post: "/v1/m"}; option idempotency_level = IDEMPOTENT;', ""),
+        ("option deprecated = false; option idempotency_level = NO_SIDE_EFFECTS;", ""),
+        ("option deprecated = false;", ""),
+    ],
+)
+def test_a_wrong_idempotency_level_is_a_sentence(tmp_path: Path, options: str, wrong: str) -> None:
+    """A method for other services, without a route, may read or write; with one, its verb and its level agree."""
+    contract = f"""\
+syntax = "proto3";
+package meshwright.m.v1;
+import "google/api/annotations.proto";
+message M {{}}
+service MService {{
+  rpc Read(M) returns (M) {{ {options} }}
+}}
+"""
+    image = FileDescriptorSet.from_binary(compile_image(contract, tmp_path).SerializeToString())
+    (service,) = services(image.to_registry())
+    found = wrong_effects(service.methods[0])
+    assert (wrong in found) if wrong else not found
 
 
 @each_method

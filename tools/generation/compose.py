@@ -132,12 +132,13 @@ def _database_url(service: Service, password: str) -> str:
 
 
 def _create_role(service: Service) -> str:
-    return f"CREATE ROLE {service.name} LOGIN PASSWORD '${{{service.variable}_DATABASE_PASSWORD}}';"
+    return f"CREATE ROLE \"{service.name}\" LOGIN PASSWORD '${{{service.variable}_DATABASE_PASSWORD}}';"
 
 
 def _create_database(service: Service) -> str:
-    return f"CREATE DATABASE {service.name} OWNER {service.name};"
+    return f'CREATE DATABASE "{service.name}" OWNER "{service.name}";'
 
 
 def _revoke(databases: Sequence[Service]) -> str:
-    return f"REVOKE CONNECT ON DATABASE {', '.join(['postgres', *(each.name for each in databases)])} FROM PUBLIC;"
+    closed = ", ".join(f'"{name}"' for name in ("postgres", *(each.name for each in databases)))
+    return f"REVOKE CONNECT ON DATABASE {closed} FROM PUBLIC;"

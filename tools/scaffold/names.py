@@ -14,6 +14,9 @@ SAMPLE_RESOURCE: Final = "sample_note"
 
 RESOURCE_LENGTH_MAX: Final = 30  # keeps generated lines within 120 characters
 
+# The reserved words of SQL that are plurals: https://www.postgresql.org/docs/18/sql-keywords-appendix.html
+_SQL: Final = frozenset({"as", "is", "overlaps", "references"})
+
 _VOWELS: Final = "aeiou"
 
 
@@ -41,7 +44,8 @@ class Names:
                 f"The name of the resource, {names.resource}, has more than {RESOURCE_LENGTH_MAX} characters. "
                 f"{_other_resource(names.service)}"
             )
-        clashing = {*keyword.kwlist, *dir(builtins), *used} & {names.resource, names.resources, pascal(names.resource)}
+        taken = {*keyword.kwlist, *dir(builtins), *_SQL, *used}
+        clashing = taken & {names.resource, names.resources, pascal(names.resource)}
         if clashing:
             raise WrongName(
                 f"The resource of {names.service} would have the name {min(clashing)!r}, which its code needs for "

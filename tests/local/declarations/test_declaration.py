@@ -89,10 +89,15 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["order-items", "Orders", "_orders", "9lives", "orders_", "a__b", "edge", "nats", "a" * 39]
+    "name",
+    [
+        *("order-items", "Orders", "_orders", "9lives", "orders_", "a__b", "a" * 39),
+        *("edge", "nats", "buf", "google", "meshwright", "none", "public", "template1", "pg_stats"),
+        *("false", "n", "no", "null", "off", "on", "true", "y", "yes"),
+    ],
 )
 def test_a_name_that_cannot_be_one_is_a_sentence(tmp_path: Path, name: str) -> None:
-    """Names of services are Python packages, fit into names of Kubernetes, and are not the mesh's own."""
+    """Names of services are Python packages, fit into names of Kubernetes, are text for YAML, and belong to nobody."""
     with pytest.raises(WrongDeclarations, match=rf"^services/{name}/service\.toml:1: '{name}' can't be the name of a"):
         read(tmp_path, "", name)
 

@@ -1,7 +1,9 @@
 """The names of a new service, in every spelling."""
 
+import asyncpg
 import pytest
 
+from local.postgres import SUPERUSER, Postgres
 from tools.scaffold.names import Names, WrongName, plural, singular
 from tools.scaffold.template_files import names_in_code, rendered
 
@@ -39,6 +41,12 @@ def test_a_hyphen_is_an_underscore() -> None:
         ("orderItems", "", "Did you mean order_items?"),
         ("9lives", "", "Write it as a Python package"),
         ("edge", "", "The mesh itself has these"),
+        ("google", "", "Contracts import the packages of these names"),
+        ("public", "", "PostgreSQL itself has these"),
+        ("pg_stats", "", "PostgreSQL itself has the names that begin with pg_"),
+        ("null", "", "YAML 1.1 reads these as no text"),
+        ("on", "", "YAML 1.1 reads these as no text"),
+        ("papers", "reference", "would have the name 'references'"),
         ("import", "", "a word of Python"),
         ("types", "", "RESOURCE=<a noun in the singular>"),
         ("messages", "", "would have the name 'message'"),
@@ -52,6 +60,21 @@ def test_a_wrong_name_is_a_sentence(service: str, resource: str, why: str) -> No
     with pytest.raises(WrongName) as caught:
         Names.read(service, resource, used=names_in_code())
     assert why in str(caught.value)
+
+
+async def test_no_table_has_a_reserved_name(postgres: Postgres) -> None:
+    """A plural that the server itself reserves is refused."""
+    connection = await asyncpg.connect(postgres.url("postgres", SUPERUSER))
+    try:
+        rows = await connection.fetch("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
+    finally:
+        await connection.close()
+    nouns = {word: singular(word) for word in (row["word"] for row in rows)}
+    plurals = {word: noun for word, noun in nouns.items() if plural(noun) == word and noun}
+    assert "references" in plurals
+    for noun in plurals.values():
+        with pytest.raises(WrongName):
+            Names.read("papers", noun, used=set())
 
 
 def test_every_spelling_is_replaced() -> None:

@@ -51,6 +51,45 @@ REFUSED = {
         r"edge\.service\.type is LoadBalancer, but under Linkerd the edge sees the address of its own proxy for every",
     ),
     "no network": ("networkPolicies.outside.mail.cidrs={everywhere}", r"at '/networkPolicies/outside/mail/cidrs/0'"),
+    "a network that is too long": (
+        "networkPolicies.outside.database.cidrs={10.0.0.0/33}",
+        r"at '/networkPolicies/outside/database/cidrs/0': '10\.0\.0\.0/33' does not match",
+    ),
+    "a network of version 6 that is too long": (
+        "networkPolicies.outside.internet.except={2001:db8::/129}",
+        r"at '/networkPolicies/outside/internet/except/0'",
+    ),
+    "an address that is none": ("edge.trustedProxies={10.0.0.256}", r"at '/edge/trustedProxies/0'"),
+    "fewer pods at most than at least": (
+        "workloads.autoscaling.minReplicas=5,workloads.autoscaling.maxReplicas=2",
+        r"workloads\.autoscaling: minReplicas is 5, but maxReplicas is 2\. Set maxReplicas to at least minReplicas\.",
+    ),
+    "fewer pods of a service than by default": (
+        "services.orders.autoscaling.maxReplicas=1",
+        r"services\.orders\.autoscaling: minReplicas is 2, but maxReplicas is 1\.",
+    ),
+    "fewer pods of the edge than by default": (
+        "edge.autoscaling.minReplicas=11",
+        r"edge\.autoscaling: minReplicas is 11, but maxReplicas is 10\.",
+    ),
+    "a URL of another broker": (
+        "nats.enabled=false,rabbitmq.enabled=true,services.orders.brokerUrl=nats://orders:x@nats",
+        r"services\.orders\.brokerUrl is a URL of nats, but rabbitmq is enabled, and events have one broker\.",
+    ),
+    "URLs of two brokers": (
+        "nats.enabled=false,services.orders.brokerUrl=tls://orders:x@nats,services.catalog.brokerUrl=amqps://c:x@rabbit",
+        r"services\.orders\.brokerUrl is a URL of nats, but services\.catalog\.brokerUrl is a URL of rabbitmq, and",
+    ),
+    "a port of one's own": (
+        "services.orders.env.GRPC_PORT=7",
+        r"services\.orders\.env\.GRPC_PORT: the chart sets the ports, because its probes and Services name them\.",
+    ),
+    "a port of the edge": ("edge.env.PORT=7", r"edge\.env\.PORT: the chart sets the ports"),
+    "a secret that all can read": (
+        "services.orders.env.DATABASE_URL=postgresql://o:x@db/orders",
+        r"services\.orders\.env\.DATABASE_URL: this variable is secret\. Set the service's existingSecret to a Secret",
+    ),
+    "a secret for all": ("workloads.env.BROKER_URL=nats://o:x@nats", r"workloads\.env\.BROKER_URL: this variable is"),
     "no Prometheus operator": (
         "monitoring.alerts=true",
         r"monitoring\.alerts is enabled, but this cluster does not know monitoring\.coreos\.com/v1/PrometheusRule\. "

@@ -5,7 +5,13 @@
 {{- include "meshwright.check-monitoring" . }}
 {{- include "meshwright.check-proxies" . }}
 {{- include "meshwright.check-direct-clients" . }}
+{{- include "meshwright.check-workload" (dict "place" "workloads" "spec" .Values.workloads "values" .Values.workloads) }}
+{{- with include "meshwright.edge" . | fromJson }}
+{{- include "meshwright.check-workload" (dict "place" "edge" "spec" . "values" $.Values.edge) }}
+{{- end }}
 {{- range $name, $spec := include "meshwright.services" . | fromJson }}
+{{- $values := get $.Values.services $name | default dict }}
+{{- include "meshwright.check-workload" (dict "place" (printf "services.%s" $name) "spec" $spec "values" $values) }}
 {{- include "meshwright.check-contract" (dict "root" $ "name" $name) }}
 {{- include "meshwright.check-secret" (dict "root" $ "name" $name "spec" $spec) }}
 {{- end }}
@@ -24,6 +30,34 @@
 {{- define "meshwright.check-broker" -}}
 {{- if and .Values.nats.enabled .Values.rabbitmq.enabled }}
 {{- fail "\n\nnats and rabbitmq are both enabled, but events have one broker. Disable one: --set nats.enabled=false" }}
+{{- end }}
+{{- $brokers := dict }}
+{{- with include "meshwright.broker" . }}{{ $_ := set $brokers . (printf "%s is enabled" .) }}{{ end }}
+{{- range $name, $spec := include "meshwright.services" . | fromJson }}
+{{- with and $spec.events $spec.brokerUrl }}
+{{- $broker := hasPrefix "amqp" . | ternary "rabbitmq" "nats" }}
+{{- $_ := set $brokers $broker (printf "services.%s.brokerUrl is a URL of %s" $name $broker) }}
+{{- end }}
+{{- end }}
+{{- if gt (len $brokers) 1 }}
+{{- fail (printf "\n\n%s, but %s, and events have one broker. Let all URLs be those of one, and disable the trial server of the other." $brokers.nats $brokers.rabbitmq) }}
+{{- end }}
+{{- end }}
+
+{{/* Takes place; spec, the workload's values merged with the defaults; values, those that stand at the place. */}}
+{{- define "meshwright.check-workload" -}}
+{{- with .spec.autoscaling }}
+{{- if gt (int .minReplicas) (int .maxReplicas) }}
+{{- fail (printf "\n\n%s.autoscaling: minReplicas is %v, but maxReplicas is %v. Set maxReplicas to at least minReplicas." $.place .minReplicas .maxReplicas) }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := .values.env }}
+{{- if has $name (list "PORT" "GRPC_PORT" "OPS_PORT") }}
+{{- fail (printf "\n\n%s.env.%s: the chart sets the ports, because its probes and Services name them. Remove this variable." $.place $name) }}
+{{- end }}
+{{- if has $name (list "DATABASE_URL" "BROKER_URL" "SMTP_URL" "CLIENT_SECRET" "SERVICE_CLIENTS") }}
+{{- fail (printf "\n\n%s.env.%s: this variable is secret. Set the service's existingSecret to a Secret that contains it, or see databaseUrl, brokerUrl and mail in values.yaml." $.place $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

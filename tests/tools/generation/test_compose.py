@@ -57,3 +57,12 @@ def test_variables_are_text_that_compose_does_not_change(tmp_path: Path) -> None
     assert isinstance(environment, dict)
     declared = {name: environment[name] for name in ("STARS_MAX", "OPEN", "PRICE")}
     assert declared == {"STARS_MAX": "5", "OPEN": "true", "PRICE": '$$5: "$${HOME}"'}
+
+
+def test_a_database_may_have_the_name_of_a_word_of_sql(tmp_path: Path) -> None:
+    """Names of roles and databases are quoted."""
+    statements = compose(tmp_path, user="database = true")["configs"]["databases"]["content"]
+    assert isinstance(statements, str)
+    assert 'CREATE ROLE "user" LOGIN' in statements
+    assert 'CREATE DATABASE "user" OWNER "user";' in statements
+    assert 'REVOKE CONNECT ON DATABASE "postgres", "user" FROM PUBLIC;' in statements

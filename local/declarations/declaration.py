@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from local.declarations.problem import Problem, WrongDeclarations
+from local.declarations.service_name import name_problem
 
 FILE: Final = "service.toml"
 OPS_PORT_OFFSET: Final = 100
@@ -32,30 +33,6 @@ PORT_MIN, PORT_MAX = 1024, 65535 - OPS_PORT_OFFSET
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
-_NAME_LENGTH_MAX: Final = 38  # a Kubernetes Service name has at most 63 characters, its prefix up to 24
-_TAKEN: Final = {
-    "The mesh itself has these": frozenset(
-        {
-            "edge",
-            "mail",
-            "mesh",
-            "postgres",
-            "nats",
-            "rabbitmq",
-            "routes",
-            "broker",
-            "provisioner",
-            "migrations",
-            "operator",
-            "policy",
-        }
-    ),
-    # Within the package meshwright.google, google.api would be meshwright.google.api.
-    "Contracts import the packages of these names": frozenset({"buf", "google", "meshwright"}),
-    "PostgreSQL itself has these": frozenset({"information_schema", "none", "public", "template0", "template1"}),
-    "YAML 1.1 reads these as no text": frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"}),
-}
 _MADE: Final = frozenset(
     {
         *("CLIENT_ID", "CLIENT_SECRET", "DATABASE_URL", "ENDED_TOKENS_URL", "GRPC_PORT", "JWKS_URL"),
@@ -162,18 +139,6 @@ class DeclarationFile:
                 (n for n, line in enumerate(lines, start=1) if n >= at and word.search(line.partition("#")[0])), at
             )
         return at
-
-
-def name_problem(name: str) -> str:
-    """Returns why a service can't have this name; empty if it can."""
-    for owner, names in _TAKEN.items():
-        if name in names:
-            return f"{owner}: {', '.join(sorted(names))}."
-    if name.startswith("pg_"):
-        return "PostgreSQL itself has the names that begin with pg_."
-    if _NAME.match(name) and len(name) <= _NAME_LENGTH_MAX:
-        return ""
-    return f"Write it as a Python package, order_items, in at most {_NAME_LENGTH_MAX} characters."
 
 
 def _label(keys: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def test_what_a_service_needs_is_explained_without_packages() -> None:
     """`make service` without a name installs nothing for its explanation."""
     assert "environment.py" in recipe("service", "NAME=reviews")
     assert "environment.py" not in recipe("service")
-    done = subprocess.run(["make", "service"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["make", "service", f"PYTHON={sys.executable} -S"]  # -S: without site-packages
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "make service NAME=order-items" in done.stderr
 

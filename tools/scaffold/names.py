@@ -7,7 +7,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Final, Self
 
-from local.declarations.declaration import name_problem
+from local.declarations.service_name import name_problem
 
 SAMPLE_SERVICE: Final = "sample_shelf"
 SAMPLE_RESOURCE: Final = "sample_note"

@@ -77,6 +77,8 @@ def build_routes(
     problems += _hidden_by_pages(router, served_by, Pages.of(settings))
     problems += _unserved_services(contract, settings)
     for method in contract.methods:
+        if method.name in contract.refused:
+            continue
         template = PathTemplate(method.path, (method.service, method.path.rpartition("/")[2]), (True, True), (), "")
         for http_method in ("POST",) if method.has_effects or method.streams else ("POST", "GET"):
             router.add(http_method, template, endpoints.rpc_endpoint(method))

@@ -43,7 +43,8 @@ class Contract:
     """The HTTP interface of an image, in the order of its files.
 
     `services` are the full names of all services, `methods` the methods with a rule, and `validated` the names of the
-    methods whose requests may have validation rules.
+    methods whose requests may have validation rules, `refused` those of the methods whose policy contradicts itself:
+    they are not served under any URL.
     """
 
     registry: LazyTypes
@@ -52,6 +53,7 @@ class Contract:
     routes: tuple[Route, ...]
     problems: tuple[Problem, ...]
     validated: frozenset[str]
+    refused: frozenset[str]
 
 
 def load(path: Path) -> Contract:
@@ -66,7 +68,7 @@ def read(image: FileDescriptorSet) -> Contract:
     messages = {name: message for file in files for name, message in messages_in(file)}
     with_rules = types.files_importing(VALIDATION_RULES)
     with_policies = types.files_importing(POLICY)
-    services, methods, validated = [], [], set()
+    services, methods, validated, refused = [], [], set(), set()
     reached: list[str] = []
     found: list[Route | Problem] = []
     for file in files:
@@ -80,6 +82,7 @@ def read(image: FileDescriptorSet) -> Contract:
                 methods.append(method)
                 if file.name in with_policies and (why := _contradiction(proto, messages)):
                     found.append(Problem(method.name, "", 0, why))
+                    refused.add(method.name)
                     continue
                 found += _routes(method, proto, messages)
                 reached += (proto.input_type[1:], proto.output_type[1:])
@@ -88,7 +91,9 @@ def read(image: FileDescriptorSet) -> Contract:
     routes = tuple(each for each in found if isinstance(each, Route))
     problems = [each for each in found if isinstance(each, Problem)]
     problems += (Problem(message, "", 0, why, fatal=False) for message, why in find_name_clashes(reached, messages))
-    return Contract(types, tuple(services), tuple(methods), routes, tuple(problems), frozenset(validated))
+    return Contract(
+        types, tuple(services), tuple(methods), routes, tuple(problems), frozenset(validated), frozenset(refused)
+    )
 
 
 def _method(service: str, proto: MethodDescriptorProto, types: LazyTypes, messages: Messages) -> Method:

@@ -12,6 +12,5 @@ def cache_control(policy: Policy, *, is_read: bool) -> bytes:
     if not is_read:
         return b""
     scope = "public" if policy.public else "private"
-    return (
-        f"{scope}, max-age={policy.cache_s}".encode() if policy.cache_s is not None else f"{scope}, no-cache".encode()
-    )
+    freshness = "no-cache" if policy.cache_s is None else f"max-age={policy.cache_s:.0f}"
+    return f"{scope}, {freshness}".encode()

@@ -1,6 +1,6 @@
 """The policy of a method: its option (meshwright.policy.v1.method), read from the descriptor."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from googleapis.google.api.annotations_pb import ext_http
@@ -13,6 +13,8 @@ ANY_WORKLOAD = "*"
 EDGE = "edge"
 DEFAULT_TIMEOUT_S = 10.0  # of a unary method without the option `timeout`
 
+_DURATION_S_MAX = 315_576_000_000  # google/protobuf/duration.proto
+_PERIOD = f"it must be more than 0 and at most {_DURATION_S_MAX}"
 _IDEMPOTENT = frozenset({MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT})
 
 
@@ -37,7 +39,7 @@ class Policy:
     scopes: frozenset[str] = frozenset()
     timeout_s: float | None = None
     rate_limit: RateLimit | None = None
-    cache_s: int | None = None
+    cache_s: float | None = None
     callers: frozenset[str] = frozenset()
     http_status: int = 200
     internal: bool = False
@@ -70,7 +72,21 @@ class Policy:
             return "is public and requires scopes: a method that needs no token can't require scopes of one"
         if self.degraded_field and self.cache_s:
             return "has both degraded_field and cache: a degraded response would be kept after the failure"
-        return ""
+        return next(self._wrong_numbers(), "")
+
+    def _wrong_numbers(self) -> Iterator[str]:
+        """Yields the numbers that are out of their ranges."""
+        if self.timeout_s is not None and not _is_period(self.timeout_s):
+            yield f"has a timeout of {self.timeout_s:g} s: {_PERIOD}"
+        if self.rate_limit is not None and self.rate_limit.requests < 1:
+            yield f"has a rate_limit of {self.rate_limit.requests} requests: there must be at least 1"
+        if self.rate_limit is not None and not _is_period(self.rate_limit.per_s):
+            yield f"has a rate_limit per {self.rate_limit.per_s:g} s: {_PERIOD}"
+        # max-age is a whole number (RFC 9111, section 1.2.2). A fraction would become 0, which forbids caching.
+        if self.cache_s is not None and (self.cache_s % 1 or not 0 <= self.cache_s <= _DURATION_S_MAX):
+            yield f"has a cache.max_age of {self.cache_s:g} s: it must be a whole number from 0 to {_DURATION_S_MAX}"
+        if not 200 <= self.http_status <= 299:
+            yield f"has http_status {self.http_status}: the status of a success is from 200 to 299"
 
     def contradiction_of_response(self, flags: Collection[str], *, streams: bool) -> str:
         """Returns the contradiction between the policy and the response, whose single bool fields are `flags`."""
@@ -96,9 +112,9 @@ def policy_of_options(options: MethodOptions | None) -> Policy:
     return Policy(
         public=option.public,
         scopes=frozenset(option.scopes),
-        timeout_s=_seconds(option.timeout),
+        timeout_s=None if option.timeout is None else _seconds(option.timeout),
         rate_limit=_rate_limit(option),
-        cache_s=int(_seconds(option.cache.max_age) or 0) if option.cache else None,
+        cache_s=None if option.cache is None else _seconds(option.cache.max_age or Duration()),
         callers=frozenset(option.callers),
         http_status=option.http_status or 200,
         internal=ext_http not in options,
@@ -115,10 +131,16 @@ def is_idempotent(method: DescMethod) -> bool:
     return method.idempotency in _IDEMPOTENT
 
 
-def _seconds(duration: Duration | None) -> float | None:
-    return None if duration is None else duration.seconds + duration.nanos / 1e9
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9
+
+
+def _is_period(seconds: float) -> bool:
+    return 0 < seconds <= _DURATION_S_MAX
 
 
 def _rate_limit(option: MethodPolicy) -> RateLimit | None:
     limit = option.rate_limit
-    return None if limit is None else RateLimit(limit.requests, _seconds(limit.per) or 1.0, limit.counts_rejected)
+    if limit is None:
+        return None
+    return RateLimit(limit.requests, 1.0 if limit.per is None else _seconds(limit.per), limit.counts_rejected)

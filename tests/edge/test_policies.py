@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from edge.contract.contract import Contract, read
 from local.ports import free_port
 from tests.edge.backend import Backend, Context, Received, backend_of
-from tests.edge.command import process, wait_until_ready
+from tests.edge.command import process, run, wait_until_ready
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
 from tests.issuer import Issuer
@@ -254,3 +254,32 @@ def test_a_response_that_cannot_be_degraded_is_a_problem(tmp_path: Path, policy:
     problems = read(compile_image(changed, tmp_path)).problems
     assert [each.method for each in problems] == ["policies.v1.Policies.Advise"]
     assert why in problems[0].why
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "rate_limit: {requests: 0}",
+        "rate_limit: {requests: 1 per: {seconds: -5}}",
+        "timeout: {seconds: -2}",
+        "cache: {max_age: {seconds: -5}}",
+        "http_status: 1201",
+    ],
+)
+def test_the_edge_does_not_start_with_a_wrong_number(tmp_path: Path, policy: str) -> None:
+    """The message names the method."""
+    compile_image(CONTRACT.replace("{public: true long_poll: true}", f"{{public: true {policy}}}"), tmp_path)
+    image = tmp_path / "test.proto.binpb"
+    for arguments in (("--check",), ("--upstream", "*=localhost:1", "--port", "0")):
+        ended = run("--contracts", image, *arguments)
+        assert ended.returncode == 1
+        assert "error: policies.v1.Policies.News: has " in ended.stderr
+
+
+async def test_a_lenient_edge_does_not_serve_a_contradictory_policy(tmp_path: Path, service: Backend) -> None:
+    """The method has no URL, neither that of its rule nor its own name; the others are served."""
+    contract = read(compile_image(CONTRACT.replace("true long_poll: true", 'true scopes: "news"'), tmp_path))
+    async with edge_of(contract, service.port) as client:
+        assert (await client.get("/v1/news")).status_code == 404
+        assert (await client.post("/policies.v1.Policies/News", json={})).status_code == 404
+        assert (await client.post("/policies.v1.Policies/Strict", json={})).status_code == 200

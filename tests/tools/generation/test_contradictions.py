@@ -140,6 +140,12 @@ def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
             "degraded_field",
             "Get has degraded_field 'degraded', which is no single bool field of its response.",
         ),
+        (
+            '{callers: "shelf_labels"}',
+            '{callers: "shelf_labels" timeout: {seconds: -2}}',
+            "timeout",
+            "Rate has a timeout of -2 s: it must be more than 0 and at most 315576000000.",
+        ),
     ],
 )
 def test_a_contract_that_is_wrong_is_named_where_it_is(

@@ -46,9 +46,9 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             repeated string scopes = 2;
             ```
         timeout:
-            The maximum duration of a call. A caller can set a shorter deadline, but not a longer one. If
-            absent, it is 10 seconds for unary methods and one day for methods that stream, unless the
-            process is configured otherwise.
+            The maximum duration of a call, more than zero. A caller can set a shorter deadline, but not a
+            longer one. If absent, it is 10 seconds for unary methods and one day for methods that stream,
+            unless the process is configured otherwise.
 
             ```proto
             optional google.protobuf.Duration timeout = 3;
@@ -79,8 +79,8 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             repeated string callers = 6;
             ```
         http_status:
-            The HTTP status of a successful response, for example 201 for a method that creates a resource.
-            If absent, it is 200.
+            The HTTP status of a successful response, from 200 to 299, for example 201 for a method that
+            creates a resource. If absent, it is 200.
 
             ```proto
             int32 http_status = 7;
@@ -182,7 +182,7 @@ class RateLimit(Message[_RateLimitFields]):
             int32 requests = 1;
             ```
         per:
-            The length of the period. If absent, it is one second.
+            The length of the period, more than zero. If absent, it is one second.
 
             ```proto
             optional google.protobuf.Duration per = 2;
@@ -227,7 +227,8 @@ class Cache(Message[_CacheFields]):
 
     Attributes:
         max_age:
-            The time for which the response stays fresh. Zero means that the response must not be stored.
+            The time for which the response stays fresh, in whole seconds. Zero means that the response
+            must not be stored.
 
             ```proto
             optional google.protobuf.Duration max_age = 1;

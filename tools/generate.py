@@ -35,6 +35,7 @@ from tools.generation.chart import write_services
 from tools.generation.compose import write_compose, write_compose_rabbitmq
 from tools.generation.contradictions import code_problems, contract_problems
 from tools.generation.rabbitmq import rabbitmq_definitions
+from tools.generation.rules import rule_problems
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLE_FILES = (
@@ -211,12 +212,18 @@ def drop_options(file: FileDescriptorProto) -> None:
 
 
 def declared_services(contracts: FileDescriptorSet) -> tuple[Service, ...]:
-    """Returns the services of the checkout. Exits with a line for each contradiction."""
+    """Returns the services of the checkout. Exits with a line for each contradiction, and prints warnings of the edge
+    about the contracts.
+    """
     try:
         services = read_services(ROOT, contracts)
     except WrongDeclarations as error:
         sys.exit(str(error))
     exit_with(contract_problems(services, contracts))
+    errors, warnings = rule_problems(contracts)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    exit_with(errors)
     return services
 
 

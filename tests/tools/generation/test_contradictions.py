@@ -1,5 +1,6 @@
 """Contradictions between declarations, contracts and code."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.declared_service import declare
 from tests.edge.contracts import compile_image
 from tools import generate
 from tools.generation.contradictions import code_problems, contract_problems
+from tools.generation.rules import rule_problems
 
 ROOT = Path(__file__).resolve().parents[3]
 PROTO = "proto/meshwright/reviews/v1/reviews.proto"
@@ -103,6 +105,7 @@ def test_the_store_contradicts_itself_nowhere() -> None:
     image = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
     services = read_services(ROOT, image)
     assert [*contract_problems(services, image), *code_problems(ROOT, services, image)] == []
+    assert rule_problems(image) == ([], [])
 
 
 def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
@@ -258,3 +261,30 @@ def test_generation_stops_at_a_contradiction(monkeypatch: pytest.MonkeyPatch, ch
     checkout.service("reviews", "database = 1")
     with pytest.raises(SystemExit, match=r"^services/reviews/service\.toml:1: database must be true or false\.$"):
         generate.declared_services(checkout.image())
+
+
+def test_generation_stops_at_a_wrong_rule(monkeypatch: pytest.MonkeyPatch, checkout: Checkout) -> None:
+    """A rule that the edge can't serve is a contradiction, too, and generates nothing."""
+    monkeypatch.setattr(generate, "ROOT", checkout.root)
+    checkout.contract = checkout.contract.replace('"/v1/reviews"', '"/v1/{nope}"')
+    line = line_of(checkout.contract, "google.api.http)")
+    why = (
+        "error: meshwright.reviews.v1.ReviewsService.Get: '/v1/{nope}', column 5: meshwright.reviews.v1.M has no field"
+    )
+    with pytest.raises(SystemExit, match=re.escape(f"{PROTO}:{line}: {why} nope.")):
+        generate.declared_services(checkout.image())
+
+
+def test_generation_prints_warnings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], checkout: Checkout
+) -> None:
+    """A rule that is doubtful is served, and named."""
+    monkeypatch.setattr(generate, "ROOT", checkout.root)
+    checkout.contract = checkout.contract.replace('get: "/v1/reviews"', 'delete: "/v1/reviews" body: "*"')
+    capsys.readouterr()
+    assert {each.name for each in generate.declared_services(checkout.image())} == {"reviews", "shelf_labels"}
+    line = line_of(checkout.contract, "google.api.http)")
+    method = "meshwright.reviews.v1.ReviewsService.Get"
+    assert capsys.readouterr().err.splitlines()[-1:] == [
+        f"{PROTO}:{line}: warning: {method}: '/v1/reviews': some clients can't send a body with DELETE."
+    ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from meshwright.policy.v1.policy_pb import ext_method
+from meshwright.policy.v1.policy_pb import MethodPolicy, ext_method
 from protobuf import DescMessage, DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
@@ -16,11 +16,12 @@ from mesh.codegen.chart import workload_of
 from mesh.codegen.source_line import source_line
 from mesh.contract.events import consumers_of_events, publisher_of
 from mesh.contract.policy import ANY_WORKLOAD, policy_of
+from services.identity.domain import ALL_SCOPES
 from tools.generation.code import ServiceCode, client_methods
 
 # Field numbers in the path to an option: google/protobuf/descriptor.proto, policy.proto.
 _MESSAGE, _SERVICE, _METHOD, _OPTIONS, _POLICY = 4, 6, 2, 4, 51820
-_MESSAGE_OPTIONS, _EVENT, _CONSUMERS, _CALLERS = 7, 51820, 1, 6
+_MESSAGE_OPTIONS, _EVENT, _CONSUMERS, _SCOPES, _CALLERS = 7, 51820, 1, 2, 6
 PROTO: Final = "proto"
 
 
@@ -41,7 +42,11 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
 
 
 def code_problems(root: Path, services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
-    """Yields calls and events in the code that contracts do not allow, and events of contracts that the code lacks."""
+    """Yields calls and events in the code that contracts do not allow, and scopes and events of contracts that the code
+    lacks.
+    """
+    for method, path in _methods(image):
+        yield from _scope_problems(method, path, image)
     methods = client_methods(image)
     events = {event.type_name: (event, consumers) for event, consumers in consumers_of_events(image)}
     for service in services:
@@ -84,15 +89,29 @@ def _method_problems(
     policy = policy_of(method)
     if why := policy.contradiction or policy.contradiction_of_response(_flags(method.output), streams=_streams(method)):
         yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY), f"{method.name} {why}.")
-    options = method.proto.options
-    callers = options[ext_method].callers if options is not None and ext_method in options else []
-    for position, caller in enumerate(callers):
+    for position, caller in enumerate(_policy_option(method).callers):
         if caller not in {*names, ANY_WORKLOAD}:
             why = (
                 f"{method.name} names the caller {caller!r}, which is no workload. "
                 f"Name some of these: {', '.join(sorted(names))}; or {ANY_WORKLOAD!r}, which is all of them."
             )
             yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY, _CALLERS, position), why)
+
+
+def _scope_problems(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet) -> Iterator[Problem]:
+    for position, scope in enumerate(_policy_option(method).scopes):
+        if scope not in ALL_SCOPES:
+            why = (
+                f"{method.name} requires the scope {scope!r}, which no role of identity has: "
+                "add it in services/identity/domain.py."
+            )
+            yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY, _SCOPES, position), why)
+
+
+def _policy_option(method: DescMethod) -> MethodPolicy:
+    """Returns the option as it is written, in the order of its parts."""
+    options = method.proto.options
+    return options[ext_method] if options is not None and ext_method in options else MethodPolicy()
 
 
 def _flags(response: DescMessage) -> list[str]:

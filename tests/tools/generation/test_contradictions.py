@@ -159,6 +159,17 @@ def test_a_contract_that_is_wrong_is_named_where_it_is(
     assert f"{PROTO}:{line_of(checkout.contract, at)}: {why}" in checkout.problems()
 
 
+def test_a_scope_that_no_role_has(checkout: Checkout) -> None:
+    """A scope that identity can't grant is found: the method would be forbidden to everybody."""
+    policy = 'option (meshwright.policy.v1.method) = {scopes: "profile" scopes: "loyalty.write"};'
+    checkout.contract = checkout.contract.replace('{get: "/v1/reviews"};', f'{{get: "/v1/reviews"}};\n    {policy}')
+    line = line_of(checkout.contract, "loyalty.write")
+    assert checkout.problems() == [
+        f"{PROTO}:{line}: Get requires the scope 'loyalty.write', which no role of identity has: "
+        "add it in services/identity/domain.py."
+    ]
+
+
 def test_a_call_that_the_contract_does_not_name(checkout: Checkout) -> None:
     """A call that `callers` does not allow is found: it would work here with a user's token and fail on a cluster."""
     checkout.contract = checkout.contract.replace('callers: "shelf_labels"', 'callers: "reviews"')

@@ -1,6 +1,6 @@
 """Contradictions between declarations, contracts and code."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from mesh.codegen.source_line import source_line
 from mesh.contract.events import consumers_of_events, publisher_of
 from mesh.contract.policy import ANY_WORKLOAD, policy_of
 from services.identity.domain import ALL_SCOPES
-from tools.generation.code import ServiceCode, client_methods
+from tools.generation.code import Place, ServiceCode, client_methods
 
 # Field numbers in the path to an option: google/protobuf/descriptor.proto, policy.proto.
 _MESSAGE, _SERVICE, _METHOD, _OPTIONS, _POLICY = 4, 6, 2, 4, 51820
@@ -42,40 +42,59 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
 
 
 def code_problems(root: Path, services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
-    """Yields calls and events in the code that contracts do not allow, and scopes and events of contracts that the code
-    lacks.
+    """Yields calls and events in the code that contracts do not allow, and scopes, callers and events of contracts that
+    the code lacks.
     """
-    for method, path in _methods(image):
-        yield from _scope_problems(method, path, image)
     methods = client_methods(image)
     events = {event.type_name: (event, consumers) for event, consumers in consumers_of_events(image)}
+    called: set[tuple[str, str]] = set()
     for service in services:
         code = ServiceCode(root, service.name)
-        for method, place in code.calls(methods):
-            if workload_of(method.parent) != service.name and not policy_of(method).admits_connection(service.name):
-                yield Problem(
-                    place.path,
-                    place.line,
-                    f"{service.name} calls {method.parent.name}.{method.name}, whose contract does not name it: add "
-                    f'callers: "{service.name}" in {PROTO}/{method.parent.file.name}.',
+        calls = list(code.calls(methods))
+        called |= {(service.name, _full_name(method)) for method, _ in calls}
+        yield from _call_problems(service.name, calls)
+        yield from _use_problems(service.name, dict(code.messages()), events, image)
+    names = {service.name for service in services}
+    for method, path in _methods(image):
+        yield from _scope_problems(method, path, image)
+        for position, caller in enumerate(_policy_option(method).callers):
+            if caller in names and (caller, _full_name(method)) not in called:
+                why = f"{method.name} names the caller {caller!r}, but no file of services/{caller} calls it."
+                yield _at_policy(method, path, image, why, _CALLERS, position)
+
+
+def _call_problems(service: str, calls: Sequence[tuple[DescMethod, Place]]) -> Iterator[Problem]:
+    for method, place in calls:
+        if workload_of(method.parent) != service and not policy_of(method).admits_connection(service):
+            why = (
+                f"{service} calls {method.parent.name}.{method.name}, whose contract does not name it: add "
+                f'callers: "{service}" in {PROTO}/{method.parent.file.name}.'
+            )
+            yield Problem(place.path, place.line, why)
+
+
+def _use_problems(
+    service: str,
+    used: Mapping[str, Place],
+    events: Mapping[str, tuple[DescMessage, Sequence[str]]],
+    image: FileDescriptorSet,
+) -> Iterator[Problem]:
+    for name, (event, consumers) in events.items():
+        is_publisher, is_consumer = publisher_of(name) == service, service in consumers
+        if (place := used.get(name)) is not None:
+            if not is_publisher and not is_consumer:
+                why = (
+                    f"{service} uses the event {event.name}, whose contract does not name it: add "
+                    f'consumers: "{service}" in {PROTO}/{event.file.name}.'
                 )
-        known = dict(code.messages())
-        for name, place in known.items():
-            if name in events and publisher_of(name) != service.name and service.name not in events[name][1]:
-                event = events[name][0]
-                yield Problem(
-                    place.path,
-                    place.line,
-                    f"{service.name} uses the event {event.name}, whose contract does not name it: add "
-                    f'consumers: "{service.name}" in {PROTO}/{event.file.name}.',
-                )
-        for name, (event, consumers) in events.items():
-            if publisher_of(name) == service.name and name not in known:
-                why = f"The event {event.name} is published by nobody: no file of services/{service.name} uses it."
-                yield _at_event(event, image, why)
-            if service.name in consumers and name not in known:
-                why = f"The event {event.name} names the consumer {service.name!r}, but no file of "
-                yield _at_event(event, image, f"{why}services/{service.name} uses it.")
+                yield Problem(place.path, place.line, why)
+            continue
+        if is_publisher:
+            why = f"The event {event.name} is published by nobody: no file of services/{service} uses it."
+            yield _at_event(event, image, why)
+        if is_consumer:
+            why = f"The event {event.name} names the consumer {service!r}, but no file of services/{service} uses it."
+            yield _at_event(event, image, why)
 
 
 def service_folder(service: Service) -> str:
@@ -88,14 +107,17 @@ def _method_problems(
 ) -> Iterator[Problem]:
     policy = policy_of(method)
     if why := policy.contradiction or policy.contradiction_of_response(_flags(method.output), streams=_streams(method)):
-        yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY), f"{method.name} {why}.")
+        yield _at_policy(method, path, image, f"{method.name} {why}.")
+    if policy.internal and not policy.callers:
+        why = "has neither a google.api.http rule nor callers: nobody can call it."
+        yield _at_policy(method, path, image, f"{method.name} {why}")
     for position, caller in enumerate(_policy_option(method).callers):
         if caller not in {*names, ANY_WORKLOAD}:
             why = (
                 f"{method.name} names the caller {caller!r}, which is no workload. "
                 f"Name some of these: {', '.join(sorted(names))}; or {ANY_WORKLOAD!r}, which is all of them."
             )
-            yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY, _CALLERS, position), why)
+            yield _at_policy(method, path, image, why, _CALLERS, position)
 
 
 def _scope_problems(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet) -> Iterator[Problem]:
@@ -105,7 +127,7 @@ def _scope_problems(method: DescMethod, path: tuple[int, ...], image: FileDescri
                 f"{method.name} requires the scope {scope!r}, which no role of identity has: "
                 "add it in services/identity/domain.py."
             )
-            yield _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY, _SCOPES, position), why)
+            yield _at_policy(method, path, image, why, _SCOPES, position)
 
 
 def _policy_option(method: DescMethod) -> MethodPolicy:
@@ -149,6 +171,14 @@ def _methods(image: FileDescriptorSet) -> Iterator[tuple[DescMethod, tuple[int, 
         if isinstance(desc, DescService) and desc.type_name.startswith(PACKAGE_PREFIX):
             index = list(desc.file.services).index(desc)
             yield from ((method, (_SERVICE, index, _METHOD, number)) for number, method in enumerate(desc.methods))
+
+
+def _full_name(method: DescMethod) -> str:
+    return f"{method.parent.type_name}.{method.name}"
+
+
+def _at_policy(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet, why: str, *within: int) -> Problem:
+    return _problem(image, method.parent.file.name, (*path, _OPTIONS, _POLICY, *within), why)
 
 
 def _at_event(event: DescMessage, image: FileDescriptorSet, why: str, consumer: int = 0) -> Problem:

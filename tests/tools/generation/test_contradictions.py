@@ -149,6 +149,12 @@ def test_what_fits_together_is_no_problem(checkout: Checkout) -> None:
             "timeout",
             "Rate has a timeout of -2 s: it must be more than 0 and at most 315576000000.",
         ),
+        (
+            'option (meshwright.policy.v1.method) = {callers: "shelf_labels"};',
+            "",
+            "Rate(M)",
+            "Rate has neither a google.api.http rule nor callers: nobody can call it.",
+        ),
     ],
 )
 def test_a_contract_that_is_wrong_is_named_where_it_is(
@@ -173,11 +179,21 @@ def test_a_scope_that_no_role_has(checkout: Checkout) -> None:
 def test_a_call_that_the_contract_does_not_name(checkout: Checkout) -> None:
     """A call that `callers` does not allow is found: it would work here with a user's token and fail on a cluster."""
     checkout.contract = checkout.contract.replace('callers: "shelf_labels"', 'callers: "reviews"')
+    checkout.service("reviews", "database = true\n", HANDLING + CALLING)
     line = line_of(HANDLING + CALLING, "_client.rate(")
     assert checkout.problems() == [
         f"services/shelf_labels/clients.py:{line}: shelf_labels calls ReviewsService.Rate, whose contract does not "
         f'name it: add callers: "shelf_labels" in {PROTO}.'
     ]
+
+
+def test_a_caller_that_never_calls(checkout: Checkout) -> None:
+    """A caller that the code does not have is found: it would get a secret and access that it does not need."""
+    named = 'callers: "shelf_labels"'
+    checkout.contract = checkout.contract.replace(named, f'{named} callers: "reviews"')
+    line = line_of(checkout.contract, 'callers: "reviews"')
+    why = "Rate names the caller 'reviews', but no file of services/reviews calls it."
+    assert checkout.problems() == [f"{PROTO}:{line}: {why}"]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +207,7 @@ def test_a_call_that_the_contract_does_not_name(checkout: Checkout) -> None:
 )
 def test_a_method_with_a_route_is_for_the_edge_and_those_it_names(checkout: Checkout, code: str) -> None:
     """However the client was imported: only the edge may call it without being named."""
-    checkout.service("shelf_labels", "database = true\n", f"{HANDLING}{code}\n")
+    checkout.service("shelf_labels", "database = true\n", f"{HANDLING}{code}\n{CALLING}")
     line = code.count("\n") + 2
     assert [each.partition(", whose")[0] for each in checkout.problems()] == [
         f"services/shelf_labels/clients.py:{line}: shelf_labels calls ReviewsService.Get"
@@ -209,14 +225,13 @@ def test_an_event_that_nobody_publishes(checkout: Checkout) -> None:
 
 def test_an_event_of_a_service_that_is_not_there(checkout: Checkout) -> None:
     """A contract may exist before its service, but its events can't be consumed."""
-    checkout.service("shelf_labels", "database = true\n", HANDLING)
     for path in (checkout.root / "services/reviews").iterdir():
         path.unlink()
     line = line_of(checkout.contract, "consumers")
     assert checkout.problems() == [
         f"{PROTO}:{line}: The event Reviewed is consumed, but there is no service that publishes it: services/reviews."
     ]
-    checkout.service("shelf_labels")
+    checkout.service("shelf_labels", code=CALLING)
     checkout.contract = HEAD + SERVICE
     assert checkout.problems() == []
 

@@ -108,7 +108,11 @@ breaking: .venv/requirements-dev.sha256 ## list changes since a git ref that wou
 	@rm -rf .tools/against && mkdir -p .tools/against
 	@git archive '$(AGAINST)' buf.yaml proto | tar -x -C .tools/against
 	@cp -R third_party .tools/against
-	@$(VENV)/buf breaking --against .tools/against || { echo "The changes above break clients made from $(AGAINST)."; exit 1; }
+	@cd .tools/against && $(CURDIR)/$(VENV)/buf build proto --as-file-descriptor-set --output before.binpb
+	@$(VENV)/buf build proto --as-file-descriptor-set --output .tools/against/after.binpb
+	@found=0; $(VENV)/buf breaking --against .tools/against || found=1; \
+		$(VENV)/python -m tools.breaking .tools/against/before.binpb .tools/against/after.binpb || found=1; \
+		[ $$found = 0 ] || { echo "The changes above break clients made from $(AGAINST)."; exit 1; }
 
 lint: style ## check the style of code, contracts, documents and workflows, and imports
 	@$(VENV)/python tools/go_tools.py actionlint && .tools/bin/actionlint

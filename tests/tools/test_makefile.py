@@ -72,6 +72,13 @@ def test_breaking_without_a_ref_ends_with_a_sentence(ref: str) -> None:
     assert "fatal" not in done.stderr
 
 
+def test_breaking_compares_rules_and_policies_too() -> None:
+    """buf compares messages and methods; it ignores custom options, such as HTTP rules."""
+    commands = recipe("breaking", "AGAINST=HEAD")
+    assert "buf breaking" in commands
+    assert "python -m tools.breaking" in commands
+
+
 def test_help_names_every_port() -> None:
     """`make help` lists the variables of ports, for services by an example."""
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)

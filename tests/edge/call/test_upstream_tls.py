@@ -36,8 +36,8 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
 
 
 class Authority:
-    """A certificate authority that writes certificates to a folder, with the extensions that RFC 5280 demands and Python
-    3.13 checks.
+    """A certificate authority that writes certificates to a folder, with the extensions of RFC 5280 that Python 3.13
+    checks.
     """
 
     def __init__(self, folder: Path) -> None:

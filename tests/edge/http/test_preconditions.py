@@ -241,9 +241,8 @@ async def test_the_preconditions_of_every_kind_of_read(
     in the order of section 13.2.2.
     """
     for method in ("GET", "HEAD"):
-        response = await files.request(
-            method, f"/v1/{kind}", headers={k: v.encode("latin-1") for k, v in headers.items()}
-        )
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        response = await files.request(method, f"/v1/{kind}", headers=encoded)
         assert response.status_code == status, response.text
         if status < 400:
             assert (response.headers["etag"], response.headers["last-modified"]) == ('"own"', MODIFIED)

@@ -32,6 +32,7 @@ from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, 
 from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Call, Handler, current_call
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from mesh.server.open_streams import CallEnd, OpenStreams
+from mesh.server.stream_end import StreamEnd
 from mesh.telemetry import correlation, tracing
 from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS, CountersByCode
 from mesh.traceback_release import release_frames
@@ -94,14 +95,14 @@ class Pipeline:
 
     async def _client_streaming(self, requests: AsyncIterator[bytes], context: Context) -> bytes | None:
         async def handle(call: Call) -> bytes:
-            async with aclosing(self._read_all(requests)) as messages:
+            async with aclosing(self._read_all(requests, StreamEnd(context))) as messages:
                 return await self._answer(messages, call)
 
         return await self._serve(context, handle)
 
     async def _bidi_streaming(self, requests: AsyncIterator[bytes], context: Context) -> None:
         async def handle(call: Call) -> None:
-            async with aclosing(self._read_all(requests)) as messages:
+            async with aclosing(self._read_all(requests, StreamEnd(context))) as messages:
                 await self._send(messages, call, context)
 
         await self._serve(context, handle)
@@ -228,9 +229,9 @@ class Pipeline:
                 f"The request is not a {kind.desc().type_name}.", reason="MALFORMED_MESSAGE"
             ) from error
 
-    async def _read_all(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[Message, None]:
+    async def _read_all(self, requests: AsyncIterator[bytes], end: StreamEnd) -> AsyncGenerator[Message, None]:
         """Yields the messages of a stream. Raises InvalidArgument at the first invalid one, whose index
-        begins the fields of its violations.
+        begins the fields of its violations, and CancelledError if the stream was cut off.
         """
         index = 0
         async for request in requests:
@@ -244,6 +245,7 @@ class Pipeline:
                 raise _of_message(index, error) from error
             yield message
             index += 1
+        await end.confirm()
 
 
 async def _begin(context: Context) -> None:

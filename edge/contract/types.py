@@ -5,6 +5,7 @@ methods. google.protobuf parses an image in a tenth of a second, which is enough
 """
 
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
@@ -36,6 +37,12 @@ from mesh.errors import InvalidArgument
 _WELL_KNOWN = (any_pb, duration_pb, empty_pb, field_mask_pb, struct_pb, timestamp_pb, wrappers_pb)
 COMMON_TYPES: Final = Registry(*(each.desc() for each in (*_WELL_KNOWN, error_details_pb, status_pb)))
 """The types that an Any may hold without an import: the well-known types, and the errors of google.rpc."""
+
+_BUILT: Final[dict[tuple[object, ...], DescFile]] = {}
+"""The files that this process has built, by the digest of their content and their imports as they were built.
+protobuf-py never frees a message class, so that images that share files should share their classes. Nothing is
+removed: an image may return.
+"""
 
 
 def messages_in(file: FileDescriptorProto) -> Iterator[tuple[str, DescriptorProto]]:
@@ -162,15 +169,26 @@ class LazyTypes(Registry):  # type: ignore[misc] # the library looks up types by
             waiting.pop()
             if at in self._unbuilt:
                 self._unbuilt.remove(at)  # first, because the file looks up types of its own
-                add_file(self, _with_json_names(_without_comments(self.source(at))), {})
-                _prefer_first_names(self._files[at])
+                self._add_file(at)
                 waiting[:0] = self._extended_by.get(at, ())
 
+    def _add_file(self, name: str) -> None:
+        """Adds a file whose imports are built. If an earlier image had the same one, it is added as it was built."""
+        content = _without_comments(self.source(name))
+        key = (sha256(content).digest(), *(self._files.get(each) for each in self._imports[name]))
+        built = _BUILT.get(key)
+        if built is not None:
+            self.add(built, *built.enums, *built.messages, *built.extensions, *built.services)
+            return
+        add_file(self, _with_json_names(File.from_binary(content)), {})
+        _prefer_first_names(self._files[name])
+        _BUILT[key] = self._files[name]
 
-def _without_comments(source: FileDescriptorProto) -> File:
+
+def _without_comments(source: FileDescriptorProto) -> bytes:
     """Returns the file without its source locations, which would use half of its memory."""
     source.ClearField("source_code_info")
-    return File.from_binary(source.SerializeToString())
+    return source.SerializeToString()
 
 
 def _full_name(package: str, name: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor_pb2 import Edition, FileDescriptorSet
+from protobuf import DescFieldValueMessage, DescMessage, Message
 
 from edge.contract.types import LazyTypes
 from edge.sources.folder import compile_folder
@@ -76,6 +77,35 @@ def test_iterating_builds_all_types(image: FileDescriptorSet) -> None:
     """Iterating yields the types of all files."""
     names = {getattr(each, "type_name", "") for each in LazyTypes(image)}
     assert {"user.User", "base.Base.Inner", "base.Base.Inner.E", "more.More.x"} <= names
+
+
+def classes(types: LazyTypes) -> dict[str, type[Message]]:
+    """Returns the classes of the messages, by their names."""
+    return {each.type_name: each.type for each in types if isinstance(each, DescMessage)}
+
+
+def test_images_share_the_classes_of_files_that_are_the_same(image: FileDescriptorSet) -> None:
+    """protobuf-py never frees a class. A file is the same if only its comments differ, not if an import differs."""
+    first = classes(LazyTypes(image))
+    assert all(classes(LazyTypes(image)) == first for _ in range(3))
+
+    changed = FileDescriptorSet.FromString(image.SerializeToString())
+    files = {file.name: file for file in changed.file}
+    files["base.proto"].source_code_info.Clear()
+    assert classes(LazyTypes(changed)) == first
+    files["user.proto"].message_type.add(name="Another")
+    second = classes(LazyTypes(changed))
+    assert {name for name in second if second[name] is first.get(name)} == {"base.Base", "base.Base.Inner", "more.More"}
+    files["base.proto"].message_type.add(name="Another")
+    third = LazyTypes(changed)
+    assert not set(classes(third).values()) & {*first.values(), *second.values()}
+    assert (user := third.message("user.User")) is not None
+    assert isinstance(user.fields[0].value, DescFieldValueMessage)
+    assert user.fields[0].value.message is third.message("base.Base")
+
+    again = LazyTypes(image)
+    assert classes(again) == first
+    assert [each.type_name for each in again.extensions_for("base.Base")] == ["more.More.x"]
 
 
 def test_names_in_json_need_not_be_in_the_image(tmp_path: Path) -> None:

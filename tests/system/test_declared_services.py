@@ -230,7 +230,7 @@ def test_compose_runs_it(checkout: Checkout) -> None:
     upstreams = compose["services"]["edge"]["environment"]["UPSTREAMS"]
     assert "meshwright.order_items.v1.OrderItemsService=order-items:9000" in upstreams
     assert "order_items" in compose["services"]["migrations"]["command"]
-    assert "CREATE DATABASE order_items OWNER order_items;" in compose["configs"]["databases"]["content"]
+    assert 'CREATE DATABASE "order_items" OWNER "order_items";' in compose["configs"]["databases"]["content"]
 
 
 def test_the_chart_has_it(checkout: Checkout) -> None:

@@ -179,7 +179,7 @@ class RabbitMQServer(BrokerServer):
 
     async def empty(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
         """A busy RabbitMQ 3.10 whose queues are deleted and declared again may stop to declare quorum queues: it then
-        rejects every one by INTERNAL_ERROR until it is restarted.
+        rejects every one by INTERNAL_ERROR until it is restarted. Or the new queue has what was in the old one.
         """
         try:
             await super().empty(subscriptions)
@@ -188,6 +188,9 @@ class RabbitMQServer(BrokerServer):
             await self.kill()
             await self.start()
             await super().empty(subscriptions)
+        async with self._channel() as channel:
+            for queue in (*subscriptions, REJECTED):
+                await (await channel.get_queue(queue)).purge()
 
     async def publish(self, event_type: str, payload: bytes, attributes: Mapping[str, str]) -> str:
         message_id = uuid4().hex  # else the client library makes one up

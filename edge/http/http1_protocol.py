@@ -58,7 +58,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 
 
 class Http1Protocol(HttpToolsProtocol):
-    """uvicorn's protocol within ConnectionLimits; protocol() makes one for each server."""
+    """uvicorn's protocol within ConnectionLimits. http1_protocol_class() makes the class of each server."""
 
     limits: ClassVar[ConnectionLimits]
     drain: ClassVar[Drain]

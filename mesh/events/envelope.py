@@ -87,7 +87,7 @@ class Envelope:
         id. Attributes are cut to a length that an index can hold, and zero bytes are removed, which PostgreSQL's text
         can't hold.
         """
-        given = {name: value.replace("\0", "")[:ATTRIBUTE_LENGTH_MAX] for name, value in attributes.items()}
+        given = {name: _storable(value) for name, value in attributes.items()}
         claimed, source = given.get("type", ""), given.get("source", "")
         if (claimed, source) != (event_type, publisher_of(event_type)):
             raise UnauthenticEvent(

@@ -27,7 +27,7 @@ NOT_BEFORE_LEEWAY_S: Final = 60
 none: an issuer remembers an ended token only until it has expired.
 """
 
-_MALFORMED: Final = (JoseError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+MALFORMED: Final = (JoseError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 """The errors of reading a token that is not one, or has numbers or nesting beyond what Python reads."""
 
 RECHECK_S: Final = 1.0
@@ -102,7 +102,7 @@ class Verifier:
             raise _invalid()
         try:
             kid = jws.extract_compact(token.encode()).headers().get("kid", "")
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise _invalid() from error
         key = await self._keys.find(kid) if isinstance(kid, str) else None
         if key is None:
@@ -127,7 +127,7 @@ class Verifier:
             return Caller(str(claims["sub"]), scopes, token, float(claims["exp"]), ids)
         except ExpiredTokenError as error:
             raise _expired() from error
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise _invalid() from error
 
 

@@ -13,9 +13,8 @@ from typing import Self
 from uuid import UUID, uuid4
 
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
 
-from mesh.identity import ALGORITHM, TOKEN_BYTES_MAX
+from mesh.identity import ALGORITHM, MALFORMED, TOKEN_BYTES_MAX
 from services.identity.cipher import REFRESH_TOKENS, Cipher
 from services.identity.keys import SigningKeys
 
@@ -82,7 +81,7 @@ class AccessTokens:
             if claims["iss"] != self._issuer or claims["exp"] <= time.time():
                 return None
             return Issuance(str(claims["sub"]), str(claims["jti"]), datetime.fromtimestamp(claims["exp"], UTC))
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        except (*MALFORMED, KeyError):
             return None
 
 

@@ -137,9 +137,10 @@ class WebhookDeliveries:
         customers, if it no longer does: its URL may be another one now.
         """
         due = await webhook_deliveries.list_due(tx, endpoint.uid, CONCURRENT_MAX)
-        if misdirected := [each for each in due if not endpoint.receives(each.message.customer)]:
-            await webhook_deliveries.delete(tx, misdirected)
-        return [each for each in due if endpoint.receives(each.message.customer)]
+        directed = [each for each in due if endpoint.receives(each.message.customer)]
+        if len(directed) < len(due):
+            await webhook_deliveries.delete(tx, [each for each in due if each not in directed])
+        return directed
 
     async def _attempt(self, endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> Attempt:
         now, message = datetime.now(UTC), delivery.message

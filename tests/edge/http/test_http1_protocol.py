@@ -44,6 +44,18 @@ async def connection(client: Client) -> AsyncIterator[tuple[asyncio.StreamReader
             await writer.wait_closed()
 
 
+@contextlib.asynccontextmanager
+async def connection_to_streams(folder: Path) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Opens a plain TCP connection to an edge with all kinds of streams, whose service echoes."""
+    feeds = read(compile_image(FEEDS, folder))
+    async with (
+        backend_of(feeds.registry, STREAMING) as source,
+        edge_of(feeds, source.port) as client,
+        connection(client) as opened,
+    ):
+        yield opened
+
+
 async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, object]]:
     """Sends bytes. Returns the status and the error that the edge sends before it closes the connection."""
     async with connection(client) as (reader, writer):
@@ -172,12 +184,7 @@ async def test_garbage_after_a_request_is_rejected_after_its_reply(
 
 async def test_a_body_that_breaks_after_its_reply_began_closes_the_connection(tmp_path: Path) -> None:
     """A malformed body closes the connection without a second status inside the reply."""
-    feeds = read(compile_image(FEEDS, tmp_path))
-    async with (
-        backend_of(feeds.registry, STREAMING) as source,
-        edge_of(feeds, source.port) as client,
-        connection(client) as (reader, writer),
-    ):
+    async with connection_to_streams(tmp_path) as (reader, writer):
         head = b"POST /v1/tracks/a:chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
         writer.write(head + b'transfer-encoding: chunked\r\n\r\nd\r\n{"number":1}\n\r\n')
         begin = await reader.readuntil(b"}")
@@ -255,12 +262,7 @@ async def test_a_client_of_http_1_0_gets_no_interim_response(client: Client, bac
 
 async def test_a_client_of_http_1_0_gets_no_chunks(tmp_path: Path) -> None:
     """RFC 9112, section 6.1: the end of the connection is the end of a stream."""
-    feeds = read(compile_image(FEEDS, tmp_path))
-    async with (
-        backend_of(feeds.registry, STREAMING) as source,
-        edge_of(feeds, source.port) as client,
-        connection(client) as (reader, writer),
-    ):
+    async with connection_to_streams(tmp_path) as (reader, writer):
         body = b'[{"number":1},{"number":2}]'
         head = b"POST /v1/tracks/a:chat HTTP/1.0\r\naccept: application/x-ndjson\r\ncontent-length: %d\r\n\r\n"
         writer.write(head % len(body) + body)

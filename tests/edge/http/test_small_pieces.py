@@ -1,9 +1,9 @@
 """Small pieces of a body."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from edge.http.small_pieces import SMALL_BYTES_MAX, small_pieces
+from tests.turns import turns_of_others
 
 SIZES = (1, SMALL_BYTES_MAX, SMALL_BYTES_MAX + 1, 5 * SMALL_BYTES_MAX)
 
@@ -16,17 +16,8 @@ async def body() -> AsyncGenerator[bytes, None]:
 
 async def test_others_have_their_turn_between_the_parts_of_a_piece() -> None:
     """The pieces are small, contain all bytes, and leave turns to other tasks."""
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    pieces = [piece async for piece in small_pieces(body())]
-    counting.cancel()
+    async with turns_of_others() as turns:
+        pieces = [piece async for piece in small_pieces(body())]
     assert [len(piece) for piece in pieces] == [1, SMALL_BYTES_MAX, SMALL_BYTES_MAX, 1, *[SMALL_BYTES_MAX] * 5]
     assert b"".join(pieces) == b"".join([piece async for piece in body()])
-    assert turns == len(pieces) - len(SIZES)
+    assert turns.count == len(pieces) - len(SIZES)

@@ -1,6 +1,5 @@
 """The OpenAPI documents: valid for any contract, with the same names in each, made in pieces."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from edge.contract.contract import Contract, read
 from edge.openapi import document
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.edge.openapi.contracts import OLD, TORTURE, documents_of
+from tests.turns import turns_of_others
 
 
 def made(contract: Contract, service: str = "", *, secured: bool = False) -> Any:
@@ -133,15 +133,6 @@ def test_a_packages_comment_describes_the_api(tmp_path: Path) -> None:
 async def test_others_are_served_while_a_document_is_made(two: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop runs between the pieces of a document."""
     monkeypatch.setattr(document, "YIELD_EVERY_S", 0)
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    other = asyncio.create_task(count())
-    await documents_of(two).json()
-    other.cancel()
-    assert turns > len(two.routes)
+    async with turns_of_others() as turns:
+        await documents_of(two).json()
+    assert turns.count > len(two.routes)

@@ -340,6 +340,7 @@ async def test_a_message_that_comes_during_a_delivery_is_delivered(shop: Shop, r
     await shop.publish()
     receiver.open.set()
     await shop.until("succeeded", "succeeded")
+    assert len({received.headers["webhook-id"] for received in receiver.received}) == 2
 
 
 async def test_publishers_do_not_wait_for_each_other(shop: Shop, receiver: Receiver) -> None:

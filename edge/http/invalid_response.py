@@ -1,15 +1,10 @@
 """Responses of services that are not what their contract says."""
 
-from typing import Final
-
 import structlog
 
 from edge.http.errors import HttpError
 
 log = structlog.get_logger()
-
-DECODE_ERRORS: Final = (ValueError, EOFError, RecursionError, OverflowError)
-"""The exceptions with which protobuf-py rejects bytes that are not a message, and messages that have no JSON."""
 
 
 def invalid_response(rpc: str, cause: Exception | None = None) -> HttpError:

@@ -47,6 +47,9 @@ from edge.protojson.well_known import FIELD_MASK
 
 log = structlog.get_logger()
 
+DECODE_ERRORS: Final = (ValueError, EOFError, RecursionError, OverflowError)
+"""The exceptions with which protobuf-py rejects bytes that are not a message, and messages that have no JSON."""
+
 ANY_DEPTH_MAX: Final = 50
 """The maximum depth of Anys inside Anys that are unpacked; deeper ones are written as bytes."""
 
@@ -171,7 +174,7 @@ class _Writer:
         if desc is not None and depth < ANY_DEPTH_MAX:
             try:
                 inner = self.message(desc.type.from_binary(packed.value), depth + 1)
-            except (ValueError, EOFError, OverflowError, RecursionError):
+            except DECODE_ERRORS:
                 pass  # a corrupt message is written as bytes
             else:
                 return {"@type": packed.type_url, **({"value": inner} if uses_value_member(desc) else inner)}

@@ -12,10 +12,11 @@ from edge.contract.route import Route
 from edge.http.entity_tags import strong_tag, weak_tag
 from edge.http.errors import HttpError
 from edge.http.headers import Headers, overridden
-from edge.http.invalid_response import DECODE_ERRORS, invalid_response
+from edge.http.invalid_response import invalid_response
 from edge.http.negotiation import media_quality
 from edge.http.reply import Reply
 from edge.http.request import JSON, Request
+from edge.protojson.writer import DECODE_ERRORS
 from edge.reply.cache_control import cache_control
 from edge.reply.chosen_response import chosen_response
 from edge.reply.next_page import NextPage

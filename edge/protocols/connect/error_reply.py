@@ -9,10 +9,10 @@ from protobuf import Registry
 from protobuf.wkt import Any as Packed
 
 from edge.http.errors import HTTP_STATUS, error_headers, http_status
-from edge.http.invalid_response import DECODE_ERRORS
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.rpc.status import rpc_code, rpc_status
+from edge.protojson.writer import DECODE_ERRORS
 from edge.protojson.writer import to_json as to_protojson
 from mesh.errors import Code, MeshError
 

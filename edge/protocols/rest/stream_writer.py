@@ -13,9 +13,10 @@ from edge.contract.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.contract.route import Route
 from edge.http.errors import render
 from edge.http.headers import Headers
-from edge.http.invalid_response import DECODE_ERRORS, invalid_response
+from edge.http.invalid_response import invalid_response
 from edge.http.request import Request
 from edge.protocols.rest.stream_syntax import EVENTS, Syntax, choose_syntax
+from edge.protojson.writer import DECODE_ERRORS
 from edge.reply.cache_control import cache_control
 from edge.reply.replies import content_headers
 from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter

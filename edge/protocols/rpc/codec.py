@@ -6,12 +6,12 @@ from typing import Final, Protocol
 from edge.bind.request_rules import RequestRules
 from edge.contract.method import Method
 from edge.http.errors import HttpError
-from edge.http.invalid_response import DECODE_ERRORS, invalid_response
+from edge.http.invalid_response import invalid_response
 from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import ElementReader, Readers
 from edge.protojson.serialization import to_bytes
 from edge.protojson.violations import INVALID, ROOT, Violations
-from edge.protojson.writer import to_json
+from edge.protojson.writer import DECODE_ERRORS, to_json
 from mesh.errors import InvalidArgument, invalid_fields
 from mesh.validation import Validator
 

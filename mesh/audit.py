@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from mesh.errors import MeshError, PermissionDenied
-from mesh.identity.verifier import INVALID, REVOKED
+from mesh.identity.token_errors import INVALID, REVOKED
 from mesh.rpc import Call
 
 # Wrapped without a level filter: the audit log must not depend on LOG_LEVEL.

@@ -11,12 +11,11 @@ from mesh.identity.key_set import ALGORITHM, KeySet, PublicKey
 from mesh.identity.remote_ended_tokens import RemoteEndedTokens
 from mesh.identity.remote_key_set import RemoteKeySet
 from mesh.identity.service_tokens import ServiceTokens
-from mesh.identity.verifier import MALFORMED, TOKEN_BYTES_MAX, Verifier
+from mesh.identity.verifier import TOKEN_BYTES_MAX, Verifier
 
 __all__ = [
     "ALGORITHM",
     "ANONYMOUS",
-    "MALFORMED",
     "TOKEN_BYTES_MAX",
     "WORKLOAD_PREFIX",
     "Caller",

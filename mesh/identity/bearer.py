@@ -3,7 +3,8 @@
 from mesh.contract.policy import Policy
 from mesh.errors import Unauthenticated
 from mesh.identity.caller import ANONYMOUS, Caller
-from mesh.identity.verifier import REVOKED, Verifier
+from mesh.identity.token_errors import REVOKED
+from mesh.identity.verifier import Verifier
 
 
 def bearer_token(authorization: str) -> str | None:

@@ -3,15 +3,13 @@
 import logging
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
-from joserfc.errors import JoseError
-from joserfc.jwk import import_key
 
 from mesh.errors import Unavailable
 from mesh.identity.fetch import FetchError, fetch_json
-from mesh.identity.key_set import PublicKey, algorithms_of
+from mesh.identity.key_set import PublicKey
 from mesh.identity.refresh import READY_WITHOUT_S, Refresh
 
 log = structlog.get_logger()
@@ -35,6 +33,9 @@ class RemoteKeySet:
     TIMEOUT_S = 3.0
 
     def __init__(self, url: str) -> None:
+        from mesh.identity.signed_tokens import public_key  # only now, because of its size
+
+        self._public_key = public_key
         self._url = url
         self._keys: dict[str, PublicKey] = {}
         self._fetched_at = float("-inf")
@@ -58,7 +59,7 @@ class RemoteKeySet:
             self._refresh.begin()
             raise Unavailable("The keys of the issuer have not been fetched yet.")
 
-    async def find(self, kid: str) -> PublicKey | None:
+    async def find(self, kid: str) -> "PublicKey | None":
         """Returns the key with this identifier, None if the set has no such key. Raises Unavailable if it is unknown
         and the set can't be fetched.
         """
@@ -75,7 +76,7 @@ class RemoteKeySet:
     async def _fetch(self) -> None:
         try:
             answer = await fetch_json(self._url, timeout_s=self.TIMEOUT_S)
-            self._keys = {key.kid or "": key for key in map(_public_key, answer["keys"]) if key is not None}
+            self._keys = {key.kid or "": key for key in map(self._public_key, answer["keys"]) if key is not None}
         except (FetchError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
             starting = time.monotonic() < self._ready_without_at  # the issuer may be starting, too
@@ -87,16 +88,3 @@ class RemoteKeySet:
             )
             return
         self._fetched_at, self._reachable = time.monotonic(), True
-
-
-def _public_key(data: Any) -> PublicKey | None:
-    """Returns the key if it can verify signatures, else None: a set may hold other keys, to be ignored (RFC 7517,
-    section 5). Raises TypeError if this is not a key at all.
-    """
-    if not isinstance(data, dict):
-        raise TypeError("the key set has an element that is not a JSON object")
-    try:
-        key = import_key(data) if algorithms_of(data) and data.get("use", "sig") == "sig" else None
-    except (JoseError, ValueError, TypeError):
-        return None
-    return key if isinstance(key, PublicKey) else None

@@ -8,27 +8,15 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, Final
-
-from joserfc import jws, jwt
-from joserfc.errors import ExpiredTokenError, JoseError
+from typing import Final
 
 from mesh.errors import MeshError, Unauthenticated
 from mesh.identity.caller import ANONYMOUS, Caller
-from mesh.identity.ended_tokens import EndedTokens, ended_ids
-from mesh.identity.key_set import KeySet, PublicKey, algorithms_of
+from mesh.identity.ended_tokens import EndedTokens
+from mesh.identity.key_set import KeySet
+from mesh.identity.token_errors import expired, invalid, revoked
 
 TOKEN_BYTES_MAX = 8192
-INVALID: Final = "TOKEN_INVALID"
-REVOKED: Final = "TOKEN_REVOKED"
-
-NOT_BEFORE_LEEWAY_S: Final = 60
-"""The leeway for clocks of issuers that are ahead, with which "nbf" is checked (RFC 7519, section 4.1.5). "exp" has
-none: an issuer remembers an ended token only until it has expired.
-"""
-
-MALFORMED: Final = (JoseError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
-"""The errors of reading a token that is not one, or has numbers or nesting beyond what Python reads."""
 
 RECHECK_S: Final = 1.0
 """The time between two checks of a token with which a stream was opened."""
@@ -43,14 +31,11 @@ class Verifier:
         """Does not check an empty `issuer` or `audience`. With both, accepts only access tokens by RFC 9068. Without
         `ended`, as for issuers that have no such list, a token is valid until it expires.
         """
+        from mesh.identity.signed_tokens import TokenReader  # only now, because of its size
+
         self._keys = keys
         self._ended = ended
-        self._typed = bool(issuer and audience)
-        wanted: dict[str, Any] = {"sub": {"essential": True}, "exp": {"essential": True}}
-        for name, value in (("iss", issuer), ("aud", audience)):
-            if value:
-                wanted[name] = {"essential": True, "value": value}
-        self._claims = jwt.JWTClaimsRegistry(leeway=NOT_BEFORE_LEEWAY_S, **wanted)
+        self._tokens = TokenReader(issuer, audience, with_ended_ids=ended is not None)
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
@@ -87,9 +72,9 @@ class Verifier:
 
     def _invalidity(self, caller: Caller) -> Unauthenticated | None:
         if caller.expires_at <= time.time():
-            return _expired()
+            return expired()
         if self._ended is not None and self._ended.holds(caller.ended_ids):
-            return _ended()
+            return revoked()
         return None
 
     def _remember(self, token: str, caller: Caller) -> None:
@@ -99,45 +84,12 @@ class Verifier:
 
     async def _verify(self, token: str) -> Caller:
         if len(token) > TOKEN_BYTES_MAX:
-            raise _invalid()
-        try:
-            kid = jws.extract_compact(token.encode()).headers().get("kid", "")
-        except MALFORMED as error:
-            raise _invalid() from error
-        key = await self._keys.find(kid) if isinstance(kid, str) else None
+            raise invalid()
+        kid = self._tokens.key_id(token)
+        key = await self._keys.find(kid) if kid is not None else None
         if key is None:
-            raise _invalid()
-        caller = self._decode(token, key)
+            raise invalid()
+        caller = self._tokens.caller(token, key)
         if self._ended is not None:
             await self._ended.ready()
         return caller
-
-    def _decode(self, token: str, key: PublicKey) -> Caller:
-        try:
-            decoded = jwt.decode(token, key, algorithms=algorithms_of(key.as_dict(private=False)))
-            # RFC 9068, section 4: without this check an ID token of the same issuer would pass for an access token.
-            if self._typed and decoded.header.get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
-                raise _invalid()
-            claims = decoded.claims
-            # "iat" only tells the age of a token (RFC 7519, section 4.1.6), so a clock that is ahead is no reason to
-            # reject it. The leeway does not apply to "exp", which verify() checks again at every use.
-            self._claims.validate({name: value for name, value in claims.items() if name != "iat"})
-            scopes = frozenset(str(claims.get("scope", "")).split())
-            ids = ended_ids(claims) if self._ended is not None else ()
-            return Caller(str(claims["sub"]), scopes, token, float(claims["exp"]), ids)
-        except ExpiredTokenError as error:
-            raise _expired() from error
-        except MALFORMED as error:
-            raise _invalid() from error
-
-
-def _invalid() -> Unauthenticated:
-    return Unauthenticated("The access token is not valid.", reason=INVALID)
-
-
-def _expired() -> Unauthenticated:
-    return Unauthenticated("The access token has expired. Get a new one.", reason="TOKEN_EXPIRED")
-
-
-def _ended() -> Unauthenticated:
-    return Unauthenticated("The access token was revoked, or its user is gone. Sign in again.", reason=REVOKED)

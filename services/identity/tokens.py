@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 
 from joserfc import jws, jwt
 
-from mesh.identity import ALGORITHM, MALFORMED, TOKEN_BYTES_MAX
+from mesh.identity import ALGORITHM, TOKEN_BYTES_MAX
+from mesh.identity.signed_tokens import MALFORMED
 from services.identity.cipher import REFRESH_TOKENS, Cipher
 from services.identity.keys import SigningKeys
 

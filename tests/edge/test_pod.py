@@ -1,5 +1,7 @@
 """The limits of the edge and the memory of its pod."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +32,14 @@ def test_the_limits_fit_in_the_pod() -> None:
     limit = values["edge"]["resources"]["limits"]["memory"]
     assert limit.endswith("Mi")
     assert int(limit.removesuffix("Mi")) * 1024 * 1024 >= DEFAULT, memory_bytes(settings(), METHODS)
+
+
+def test_an_edge_that_verifies_no_tokens_does_not_load_cryptography() -> None:
+    """It takes 10 MB."""
+    program = "import sys, edge.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "mesh.identity.verifier" in loaded
+    assert not {"cryptography", "joserfc"} & set(loaded)
 
 
 @pytest.mark.parametrize(

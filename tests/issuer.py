@@ -26,6 +26,10 @@ class Issuer:
         """The key of this identifier."""
         return self.keys.get(kid)
 
+    def revision(self) -> int:
+        """Always the same: what has been verified stays so."""
+        return 0
+
     def jwks(self) -> dict[str, Any]:
         """The public keys as a JSON Web Key Set."""
         return {"keys": [key.as_dict(private=False) for key in self.keys.values()]}

@@ -13,6 +13,9 @@ PublicKey: TypeAlias = "ECKey | OKPKey | RSAKey"
 class KeySet(Protocol):
     """The source of the issuer's public keys."""
 
+    def revision(self) -> int:
+        """Returns a number that changes when the keys change: a token may have been verified with one that is gone."""
+
     async def find(self, kid: str) -> "PublicKey | None":
         """Returns the key with this identifier, None if the issuer has no such key. Raises Unavailable if the keys
         can't be fetched.

@@ -18,9 +18,9 @@ log = structlog.get_logger()
 class RemoteKeySet:
     """The keys of a JSON Web Key Set (RFC 7517) at a URL.
 
-    A token with an unknown key waits for a fetch. Known keys are used at once. A set older than REFRESH_AGE_S is
-    fetched again in the background, so that keys that were removed from it are forgotten. There is one fetch at a time,
-    and a pause of REFRESH_MIN_S after each. While the URL does not answer, the known keys stay valid.
+    A token with an unknown key waits for a fetch. Known keys are used at once. When a set older than REFRESH_AGE_S is
+    used, it is fetched again in the background, so that keys that were removed from it are forgotten. There is one
+    fetch at a time, and a pause of REFRESH_MIN_S after each. While the URL does not answer, the known keys stay valid.
 
     As a component of a process, it fetches the set at the start, and the process is not ready before: otherwise the
     first calls to a new replica would wait for it. After READY_WITHOUT_S the process is ready without, because it can
@@ -38,6 +38,8 @@ class RemoteKeySet:
         self._public_key = public_key
         self._url = url
         self._keys: dict[str, PublicKey] = {}
+        self._published: object = None
+        self._revision = 0
         self._fetched_at = float("-inf")
         self._reachable = False
         self._refresh = Refresh(self._fetch, self.REFRESH_MIN_S)
@@ -59,6 +61,12 @@ class RemoteKeySet:
             self._refresh.begin()
             raise Unavailable("The keys of the issuer have not been fetched yet.")
 
+    def revision(self) -> int:
+        """Returns a number that changes when the set changes."""
+        if time.monotonic() - self._fetched_at > self.REFRESH_AGE_S:
+            self._refresh.begin()
+        return self._revision
+
     async def find(self, kid: str) -> "PublicKey | None":
         """Returns the key with this identifier, None if the set has no such key. Raises Unavailable if it is unknown
         and the set can't be fetched.
@@ -67,16 +75,14 @@ class RemoteKeySet:
         if key is None:
             await self._refresh.wait()
             key = self._keys.get(kid)
-        elif time.monotonic() - self._fetched_at > self.REFRESH_AGE_S:
-            self._refresh.begin()
         if key is None and not self._reachable:
             raise Unavailable("Access tokens can't be verified for now.", reason="KEYS_UNAVAILABLE", retry_after_s=1)
         return key
 
     async def _fetch(self) -> None:
         try:
-            answer = await fetch_json(self._url, timeout_s=self.TIMEOUT_S)
-            self._keys = {key.kid or "": key for key in map(self._public_key, answer["keys"]) if key is not None}
+            published = (await fetch_json(self._url, timeout_s=self.TIMEOUT_S))["keys"]
+            keys = {key.kid or "": key for key in map(self._public_key, published) if key is not None}
         except (FetchError, ValueError, KeyError, TypeError) as error:
             self._reachable = False
             starting = time.monotonic() < self._ready_without_at  # the issuer may be starting, too
@@ -88,3 +94,6 @@ class RemoteKeySet:
             )
             return
         self._fetched_at, self._reachable = time.monotonic(), True
+        if published != self._published:
+            self._published, self._keys = published, keys
+            self._revision += 1

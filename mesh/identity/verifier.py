@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from mesh.errors import MeshError, Unauthenticated
+from mesh.errors import MeshError, Unauthenticated, Unavailable
 from mesh.identity.caller import ANONYMOUS, Caller
 from mesh.identity.ended_tokens import EndedTokens
 from mesh.identity.key_set import KeySet
@@ -23,7 +23,7 @@ RECHECK_S: Final = 1.0
 
 
 class Verifier:
-    """The verifier of access tokens. It caches the caller of a token until the token expires."""
+    """The verifier of access tokens. It caches the caller of a token until the token expires or the keys change."""
 
     REMEMBERED_MAX = 4_000  # of TOKEN_BYTES_MAX each
 
@@ -37,15 +37,20 @@ class Verifier:
         self._ended = ended
         self._tokens = TokenReader(issuer, audience, with_ended_ids=ended is not None)
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
+        self._revision = 0  # of the keys by which these were verified
 
     async def verify(self, token: str) -> Caller:
         """Returns the caller of a token. Raises Unauthenticated if the token is not valid, Unavailable if it can't be
         verified for now.
         """
+        if (revision := self._keys.revision()) != self._revision:
+            self._remembered.clear()
+            self._revision = revision
         caller = self._remembered.get(token)
         if caller is None:
             caller = await self._verify(token)
-            self._remember(token, caller)
+            if self._keys.revision() == revision:
+                self._remember(token, caller)
         if (error := self._invalidity(caller)) is not None:
             self._remembered.pop(token, None)
             raise error
@@ -66,9 +71,19 @@ class Verifier:
             watching.cancel()
 
     async def _watch(self, caller: Caller, stop: Callable[[MeshError], None]) -> None:
-        while (error := self._invalidity(caller)) is None:
+        revision: int | None = None
+        while True:
+            try:
+                if (error := self._invalidity(caller)) is not None:
+                    raise error
+                if revision != (revision := self._keys.revision()):
+                    await self.verify(caller.token)
+            except Unavailable:  # the keys or the list can't be fetched, which ends no stream
+                revision = None
+            except Unauthenticated as error:
+                stop(error)
+                return
             await asyncio.sleep(min(RECHECK_S, max(0.0, caller.expires_at - time.time())))
-        stop(error)
 
     def _invalidity(self, caller: Caller) -> Unauthenticated | None:
         if caller.expires_at <= time.time():

@@ -64,6 +64,7 @@ class SigningKeys:
         self._age_max = age_max
         self._keys: dict[str, ECKey] = {}
         self._current = ""
+        self._revision = 0
 
     async def refresh(self) -> None:
         """Loads the keys from the database, and rotates them when that is due.
@@ -74,7 +75,9 @@ class SigningKeys:
             now, stored = await storage.read_signing_keys(tx)
             if plan_rotation(stored, now, self._age_max).due:
                 now, stored = await self._rotate(tx)
-        self._keys = {key.kid: self._keys.get(key.kid) or self._cipher.unseal(key.sealed, key.kid) for key in stored}
+        known = self._keys
+        self._keys = {key.kid: known.get(key.kid) or self._cipher.unseal(key.sealed, key.kid) for key in stored}
+        self._revision += self._keys != known
         self._current = [key.kid for key in stored if key.activate_time <= now][-1]
 
     async def _rotate(self, tx: Connection) -> tuple[datetime, tuple[StoredKey, ...]]:
@@ -110,6 +113,10 @@ class SigningKeys:
     def published(self) -> tuple[ECKey, ...]:
         """Returns all published keys, in the order of their activation."""
         return tuple(self._keys.values())
+
+    def revision(self) -> int:
+        """Returns a number that changes when the keys change."""
+        return self._revision
 
     async def find(self, kid: str) -> ECKey | None:
         """Returns the key with this identifier, None if there is no such key."""

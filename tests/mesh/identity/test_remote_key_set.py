@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mesh.errors import Unauthenticated, Unavailable
+from mesh.errors import MeshError, Unauthenticated, Unavailable
 from mesh.identity import RemoteKeySet, Verifier
 from tests.http_endpoint import Endpoint
 from tests.issuer import AUDIENCE, ISSUER, Issuer
@@ -64,6 +64,34 @@ async def test_known_keys_stay_valid_while_the_issuer_is_away(issuer: Issuer, mo
         verifier = Verifier(RemoteKeySet(url), ISSUER, AUDIENCE)
         await verifier.verify(issuer.token("users/ada"))
     assert (await verifier.verify(issuer.token("users/bob"))).subject == "users/bob"
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_a_removed_key_verifies_nothing(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, *, is_stream: bool
+) -> None:
+    """When a key is no longer published, tokens that were verified with it before are not accepted any more."""
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_AGE_S", 0.0)
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 0.0)
+    monkeypatch.setattr("mesh.identity.verifier.RECHECK_S", 0.05)
+    endpoint = Endpoint(issuer.jwks())
+    async with endpoint.served() as url:
+        verifier = Verifier(RemoteKeySet(url), ISSUER, AUDIENCE)
+        token = issuer.token("users/ada")
+        caller = await verifier.verify(token)
+        issuer.rotate()
+        endpoint.body = {"keys": issuer.jwks()["keys"][1:]}
+        ended: asyncio.Queue[MeshError] = asyncio.Queue()
+        async with asyncio.timeout(10):
+            if is_stream:
+                with verifier.watching(caller, ended.put_nowait):
+                    assert (await ended.get()).reason == "TOKEN_INVALID"
+            else:
+                while (await asyncio.gather(verifier.verify(token), return_exceptions=True))[0] == caller:
+                    await asyncio.sleep(0.05)
+                with pytest.raises(Unauthenticated):
+                    await verifier.verify(token)
+        assert (await verifier.verify(issuer.token("users/ada"))).subject == "users/ada"
 
 
 async def test_a_key_set_that_hangs_does_not_delay_known_keys(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,10 @@ from random import Random
 from typing import Final
 
 from demo import audit
+from demo.arguments import between
 from demo.client import DemoError
 from demo.faults import Faults
+from demo.finding import Finding, print_finding
 from demo.link import Link
 from demo.running_shop import staff_login
 from demo.shoppers import Shoppers
@@ -25,6 +27,7 @@ from local.errors import SetupError
 from local.home import Home
 from local.running import port_of
 from local.state import State
+from mesh.background import stop
 
 SHOPPERS: Final = 16
 BETWEEN_S: Final = (0.1, 0.6)
@@ -43,7 +46,7 @@ class Outcome:
     faults: Counter[str]
     repeated: Counter[str]
     problems: Sequence[str]
-    findings: Sequence[audit.Finding]
+    findings: Sequence[Finding]
 
     @property
     def sound(self) -> bool:
@@ -56,9 +59,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m demo.chaos", description="Inject faults into the running shop under load, then audit it."
     )
-    parser.add_argument("--orders", type=int, default=500, help="the number of orders to place")
-    parser.add_argument("--faults", type=int, default=50, help="the number of faults to inject")
-    parser.add_argument("--shoppers", type=int, default=SHOPPERS, help="the number of concurrent shoppers")
+    parser.add_argument("--orders", type=between(int, 1, 1_000_000), default=500, help="the number of orders to place")
+    parser.add_argument("--faults", type=between(int, 0, 1_000_000), default=50, help="the number of faults to inject")
+    parser.add_argument(
+        "--shoppers", type=between(int, 1, 1000), default=SHOPPERS, help="the number of concurrent shoppers"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the seed of the random visits and faults")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
@@ -66,6 +71,9 @@ def main() -> int:
         outcome = asyncio.run(run(Home.of_environment(), **vars(arguments)))
     except (DemoError, SetupError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. To check the state of the shop, run `make audit-store`.", file=sys.stderr)
         return 1
     print_outcome(outcome)
     return 0 if outcome.sound else 1
@@ -77,7 +85,7 @@ def print_outcome(outcome: Outcome) -> None:
     print(f"{outcome.orders} orders, {outcome.faults.total()} faults: {faults}")
     print(f"repeated attempts: {dict(outcome.repeated)}")
     for finding in outcome.findings:
-        audit.print_finding(finding)
+        print_finding(finding)
     for problem in outcome.problems:
         print(f"failed: {problem}")
 
@@ -91,8 +99,11 @@ async def run(home: Home, *, orders: int, faults: int, seed: int, shoppers: int 
         numbers = iter(range(orders))
         shopping = [asyncio.create_task(_shop(shop, numbers)) for _ in range(shoppers)]
         breaking = Faults(home, link, seed)
-        await _break(breaking, faults, shop, orders, Random(seed))
-        problems = [problem for problems in await asyncio.gather(*shopping) for problem in problems]
+        try:
+            await _break(breaking, faults, shop, orders, Random(seed))
+            problems = [problem for problems in await asyncio.gather(*shopping) for problem in problems]
+        finally:
+            await stop(shopping)
         await _until_ready(home)
         problems += await shop.find_problems()
     findings = await audit.audit_mesh(home, SETTLE_S)

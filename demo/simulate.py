@@ -14,7 +14,9 @@ from rich.live import Live
 from rich.table import Table
 
 from demo import audit
+from demo.arguments import between
 from demo.client import DemoError
+from demo.finding import Finding, print_finding
 from demo.running_shop import running_url, staff_login
 from demo.shoppers import Figures, Shoppers
 from local.errors import SetupError
@@ -29,8 +31,10 @@ WINDOW: Final = 1_000
 def main() -> int:
     """Simulates, audits the shop at the end, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m demo.simulate", description="Simulate shoppers in the shop.")
-    parser.add_argument("--rate", type=float, default=5.0, help="the number of new shoppers per second")
-    parser.add_argument("--minutes", type=float, default=1.0, help="the duration in minutes")
+    parser.add_argument(
+        "--rate", type=between(float, 0.01, 1000), default=5.0, help="the number of new shoppers per second"
+    )
+    parser.add_argument("--minutes", type=between(float, 0.01, 10_000), default=1.0, help="the duration in minutes")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the seed of the random visits")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
@@ -45,13 +49,13 @@ def main() -> int:
         print("Stopped. To check the state of the shop, run `make audit-store`.", file=sys.stderr)
         return 1
     for finding in findings:
-        audit.print_finding(finding)
+        print_finding(finding)
     for problem in failed:
         print(f"failed: {problem}")
     return 1 if failed or any(finding.broken for finding in findings) else 0
 
 
-async def _run(home: Home, rate: float, duration_s: float, seed: int) -> tuple[list[str], list[audit.Finding]]:
+async def _run(home: Home, rate: float, duration_s: float, seed: int) -> tuple[list[str], list[Finding]]:
     visits = round(rate * duration_s)
     async with Shoppers(running_url(home), staff_login(home), seed=seed, visits=visits) as shoppers:
         failed = await _come(shoppers, rate, duration_s)

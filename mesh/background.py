@@ -87,7 +87,7 @@ class WorkSignal:
                 await self._pending.get()
 
 
-async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
+async def stop(tasks: Iterable[asyncio.Task[object]]) -> None:
     """Cancels tasks and waits until they have ended, also if the caller is cancelled meanwhile: nobody else would end
     them. A task that keeps running is cancelled again: a client library may turn the cancellation of one of its calls
     into another error.

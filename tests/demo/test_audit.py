@@ -7,7 +7,10 @@ import pytest
 from meshwright.support.v1.events_pb import MessagePosted
 
 import demo.audit
-from demo.audit import Databases, Finding, audit, check_chats
+from demo.audit import audit
+from demo.databases import Databases
+from demo.finding import Finding
+from demo.invariants.chats import check_chats
 from mesh.database import Database
 
 FILL = """

@@ -1,0 +1,69 @@
+"""Events: published, and applied by each consumer."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped
+
+from demo.databases import Databases
+from demo.finding import Finding
+from local.declarations.checkout import read_services
+
+KEPT_FOR: Final = "6 days"
+"""The age of changes whose events are still in the outbox of orders, which keeps them for a week."""
+
+_ANNOUNCED_BY: Final = {
+    "pending": OrderPlaced,
+    "confirmed": OrderConfirmed,
+    "cancelled": OrderCancelled,
+    "shipped": OrderShipped,
+}
+
+
+async def check_events(databases: Databases) -> Finding:
+    """Looks for each published event in the inboxes of its consumers."""
+    finding = Finding(
+        "Each event was applied once by each of its consumers, none is dead, and no change of an order lacks one."
+    )
+    consumers: dict[str, set[str]] = defaultdict(set)
+    for service in read_services(Path()):
+        for event in service.consumes:
+            consumers[event].add(service.name)
+    done: dict[str, set[str]] = {}
+    for name, database in databases.items():
+        done[name] = {
+            str(row["event_id"]) for row in await database.fetch("SELECT event_id FROM mesh.inbox WHERE state = 'done'")
+        }
+        for row in await database.fetch("SELECT type, aggregate, last_error FROM mesh.inbox WHERE state = 'dead'"):
+            finding.broken.append(f"{name} has dead letter {row['type']} of {row['aggregate']}: {row['last_error']}")
+    published = applied = 0
+    for name, database in databases.items():
+        query = "SELECT event_id, type, aggregate FROM mesh.outbox WHERE published_at IS NOT NULL"
+        for row in await database.fetch(query):
+            published += 1
+            for consumer in consumers[row["type"]]:
+                applied += 1
+                if str(row["event_id"]) not in done[consumer]:
+                    finding.broken.append(f"{row['type']} of {row['aggregate']} by {name} is not done at {consumer}")
+    finding.broken += await _unannounced(databases["orders"])
+    finding.figures |= {"published": published, "applied": applied}
+    return finding
+
+
+async def _unannounced(orders: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    """Returns the orders with a state whose event is missing. Nothing else would show that a consumer never had it."""
+    changes = await orders.fetch(
+        f"""
+        SELECT 'orders/' || order_uid, state FROM order_changes GROUP BY order_uid, state
+        HAVING min(change_time) > now() - interval '{KEPT_FOR}'
+        """
+    )
+    events = await orders.fetch("SELECT aggregate, type FROM mesh.outbox")
+    published = {(aggregate, kind) for aggregate, kind in events}
+    return [
+        f"{name} is {state} without an event"
+        for name, state in changes
+        if (name, _ANNOUNCED_BY[state].desc().type_name) not in published
+    ]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from mesh.database.connection import Connection, Session
 from mesh.database.failures import busy, translated_errors
@@ -134,13 +135,14 @@ class Database:
         return self._pool.get_idle_size() == 0 and self._pool.get_size() == self._pool.get_max_size()
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self, *, writable: bool = False) -> AsyncIterator[Session]:
         """Opens a connection outside the pool, for LISTEN and for advisory locks that outlive a transaction.
 
-        Raises as transaction() does.
+        Raises as transaction() does, and Unavailable if it is to be `writable` and the server is read-only.
         """
+        access = SessionAttribute.read_write if writable else None  # None stands for what the URL says
         with translated_errors():
-            connection = await asyncpg.connect(**self._connect)
+            connection = await asyncpg.connect(**self._connect, target_session_attrs=access)
             try:
                 yield connection
             finally:

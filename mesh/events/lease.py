@@ -16,8 +16,10 @@ async def lease(database: Database, lock: int, idle_s_max: float) -> AsyncIterat
     The lock ends with the session, which PostgreSQL ends when the process dies, and when nothing was executed in it for
     `idle_s_max`: a process that was stopped or cut off does not keep others from taking over. What must not happen
     after another has taken over is to be done in this session.
+
+    The session is writable: a standby has locks of its own, and what was done could not be recorded there.
     """
-    async with database.session() as session:
+    async with database.session(writable=True) as session:
         await session.execute(f"SET idle_session_timeout = '{idle_s_max * 1000:.0f}ms'")
         while not await session.fetchval("SELECT pg_try_advisory_lock($1)", lock):
             await asyncio.sleep(TAKEOVER_PAUSE_S)

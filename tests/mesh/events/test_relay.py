@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
+import asyncpg
 import pytest
 import structlog
 
@@ -220,6 +221,33 @@ async def test_a_slow_broker_is_published_to_in_parts(
     async with Relay(database, broker):
         await eventually(none_waits)
     assert broker.published == [("notes/1", text) for text in texts]
+
+
+async def test_nothing_is_published_that_can_not_be_marked(
+    database: Database, database_url: str, publish_notes: PublishNotes, eventually: Eventually
+) -> None:
+    """While the database is read-only, events wait, instead of being published again and again."""
+    await publish_notes("notes/1", "a")
+    broker = RecordingBroker()
+    admin = await asyncpg.connect(database_url)
+    try:
+        await admin.execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+        with structlog.testing.capture_logs() as logged:
+            async with Relay(database, broker):
+
+                async def has_failed() -> bool:
+                    return any(line.get("work") == "relay" for line in logged)
+
+                async def none_waits() -> bool:
+                    return await _waiting(database) == 0
+
+                await eventually(has_failed)
+                assert broker.published == []
+                await admin.execute("ALTER ROLE CURRENT_USER RESET default_transaction_read_only")
+                await eventually(none_waits)
+    finally:
+        await admin.close()
+    assert broker.published == [("notes/1", "a")]
 
 
 async def _publish_others(database: Database, *aggregates: str, event_type: str = NEWER) -> None:

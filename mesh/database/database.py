@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from mesh.database.connection import Connection, Session
-from mesh.database.failures import busy, translated_errors
+from mesh.database.failures import RETRY_AFTER_S, STALE_SESSION, busy, translated_errors
 from mesh.database.transaction import transaction_on
 from mesh.rpc import current_call
 from mesh.settings import DatabaseSettings
@@ -49,6 +49,7 @@ class Database:
         self._pool = pool
         self._connect = connect
         self._statement_timeout_s = statement_timeout_s
+        self._renewed_at = -math.inf
 
     @classmethod
     @asynccontextmanager
@@ -128,8 +129,22 @@ class Database:
             raise busy("Every connection to the database is busy. Try again.", "DATABASE_BUSY") from None
         try:
             yield connection
+        except STALE_SESSION:
+            await self._renew()
+            raise
         finally:
             await self._pool.release(connection)
+
+    async def _renew(self) -> None:
+        """Replaces each connection before its next use, that of a failed transaction included: all may be as old.
+
+        A caller that waits before it tries again gets a new session. While new ones fail too, as in a read-only period,
+        the pool isn't replaced more often than that, because reads go on and connecting is expensive.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._renewed_at >= RETRY_AFTER_S:
+            self._renewed_at = now
+            await self._pool.expire_connections()
 
     def _is_used_up(self) -> bool:
         return self._pool.get_idle_size() == 0 and self._pool.get_size() == self._pool.get_max_size()

@@ -13,8 +13,16 @@ log = structlog.get_logger()
 
 RETRY_AFTER_S = 1.0
 
-# The server can't be reached, or refuses sessions for now.
+# The session may be the cause, for good: it keeps the server, the role and the settings with which it began.
+STALE_SESSION = (
+    asyncpg.ReadOnlySQLTransactionError,  # the server is not, or no longer, the primary; or a setting forbids writes
+    asyncpg.UndefinedTableError,  # the migrations have not run yet, or the search_path was another
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InsufficientPrivilegeError,  # for an operator to fix, not the caller; or the role was created anew
+)
+# The server can't be reached, or refuses sessions or their statements for now.
 _AWAY = (
+    *STALE_SESSION,
     OSError,  # TimeoutError included
     asyncpg.InternalClientError,  # the server ended the session while it was idle; seen only now that it is used
     asyncpg.PostgresConnectionError,
@@ -22,12 +30,9 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
-    asyncpg.ReadOnlySQLTransactionError,  # the server is not, or no longer, the primary
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,  # wrong credentials: for an operator to fix, not the caller
     asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,  # the migrations have not run yet
-    asyncpg.InvalidSchemaNameError,
     asyncpg.exceptions.InvalidCachedStatementError,  # a migration ran meanwhile; the next try prepares anew
 )
 _CONCURRENT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)

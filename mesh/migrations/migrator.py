@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from yoyo import read_migrations
 from yoyo.backends import get_backend_class
-from yoyo.connections import parse_uri
+from yoyo.connections import DatabaseURI
 from yoyo.exceptions import BadMigration, MigrationConflict
 from yoyo.migrations import default_migration_table
 
@@ -58,11 +59,14 @@ def _lock(backend: Any) -> None:
 
 
 def _connect(database_url: str) -> Any:
-    url = "postgresql+psycopg://" + database_url.partition("://")[2]
-    url += f"{'&' if '?' in url else '?'}connect_timeout={CONNECT_TIMEOUT_S}"
+    try:
+        arguments = conninfo_to_dict(database_url, connect_timeout=CONNECT_TIMEOUT_S)
+    except psycopg.ProgrammingError:
+        # The driver's message may repeat the URL, with the password.
+        raise MigrationError("The URL of the database is malformed.") from None
     for attempt in range(1, CONNECT_ATTEMPTS + 1):
         try:
-            return _backend(url)
+            return _backend(arguments)
         except psycopg.OperationalError as error:
             if attempt == CONNECT_ATTEMPTS:
                 raise MigrationError(f"The database does not answer: {_one_line(error)}") from error
@@ -70,11 +74,13 @@ def _connect(database_url: str) -> Any:
     raise AssertionError("unreachable")
 
 
-def _backend(url: str) -> Any:
+def _backend(arguments: dict[str, Any]) -> Any:
     """Returns yoyo's backend without calling its get_backend(), which finds out whether the database can roll back DDL
-    by a statement that fails, and that the server logs as an error. PostgreSQL can.
+    by a statement that fails, and that the server logs as an error. PostgreSQL can. Nor does yoyo read the URL, because
+    it knows only one host and port.
     """
-    return get_backend_class("postgresql+psycopg")(parse_uri(url), default_migration_table)
+    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, None, arguments)
+    return get_backend_class(uri.scheme)(uri, default_migration_table)
 
 
 def _check_encoding(connection: psycopg.Connection) -> None:

@@ -172,10 +172,10 @@ def test_a_database_that_starts_late_is_waited_for(
     refusals = iter(range(50))
     connect = migrator._backend
 
-    def refused_at_first(url: str) -> Any:
+    def refused_at_first(arguments: dict[str, Any]) -> Any:
         if next(refusals, None) is not None:
             raise psycopg.OperationalError("Connection refused")
-        return connect(url)
+        return connect(arguments)
 
     monkeypatch.setattr(migrator, "_backend", refused_at_first)
     monkeypatch.setattr(migrator, "CONNECT_PAUSE_S", 0)
@@ -190,3 +190,17 @@ def test_a_silent_database_is_given_up(monkeypatch: pytest.MonkeyPatch, folder: 
         url = f"postgresql://ada:x@127.0.0.1:{silent.getsockname()[1]}/shop"
         with pytest.raises(MigrationError, match="does not answer"):
             migrate(url, [folder])
+
+
+def test_the_primary_is_found_among_several_hosts(database_url: str, folder: Path) -> None:
+    """A URL may list hosts with their ports, as that of a service may, and says which of them is to be used."""
+    listed = database_url.replace("@", "@127.0.0.1:1,") + "?target_session_attrs=read-write"
+    assert migrate(listed, [folder])
+
+
+def test_a_malformed_url_is_not_shown(folder: Path) -> None:
+    """The error has no part of the URL, which contains the password."""
+    with pytest.raises(MigrationError) as caught:
+        migrate("postgresql://ada:topsecret@[::1]topsecret/shop", [folder])
+    assert str(caught.value) == "The URL of the database is malformed."
+    assert caught.value.__suppress_context__

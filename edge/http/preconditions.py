@@ -13,7 +13,7 @@ from edge.http.errors import HttpError
 from edge.http.headers import Headers, malformed_header
 from edge.http.http_date import parse_http_date
 from edge.http.request import Request
-from mesh.errors import Aborted
+from mesh.errors import Aborted, MeshError
 
 IF_MATCH: Final = b"if-match"
 IF_NONE_MATCH: Final = b"if-none-match"
@@ -52,16 +52,16 @@ def split_by_version(request: Request) -> list[Request]:
     return [replace(request, headers={**request.headers, IF_MATCH: tag}) for tag in versions.values()] or [request]
 
 
-def precondition_failed(error: Aborted) -> HttpError:
+def is_mismatch(error: MeshError) -> bool:
+    """Returns whether a service rejects the etag. With google.rpc.RetryInfo it asks for the same call again, because of
+    a conflict that passes, such as a lock.
+    """
+    return isinstance(error, Aborted) and error.retry_after_s is None
+
+
+def precondition_failed(error: MeshError) -> HttpError:
     """Returns the HTTP error for a service's rejection of the etag from If-Match (RFC 9110, section 13.1.1)."""
-    failed = HttpError(
-        412,
-        error.message,
-        error.reason,
-        metadata=error.metadata,
-        violations=error.violations,
-        retry_after_s=error.retry_after_s,
-    )
+    failed = HttpError(412, error.message, error.reason, metadata=error.metadata, violations=error.violations)
     failed.received_status = error.received_status
     failed.initial_metadata, failed.trailing_metadata = error.initial_metadata, error.trailing_metadata
     return failed

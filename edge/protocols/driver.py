@@ -14,11 +14,12 @@ from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
 from edge.http import worker_thread
 from edge.http.headers import overridden
+from edge.http.preconditions import is_mismatch
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter
 from mesh.client import UnaryResponse
-from mesh.errors import Aborted, Internal, MeshError, Metadata
+from mesh.errors import Internal, MeshError, Metadata
 from mesh.traceback_release import release_frames
 
 log = structlog.get_logger()
@@ -70,19 +71,19 @@ class CallDriver:
         return await self._rpc.admit(request, exchange.requested_s)
 
     async def _call(self, exchange: SingleExchange, request: Request, admission: Admission) -> UnaryResponse:
-        aborted: MeshError | None = None
+        mismatch: MeshError | None = None
         for attempt in await exchange.attempts():
             requests = await attempt()
             try:
                 if isinstance(requests, bytes):
                     return await self._unary(request, admission, requests)
                 return await self._rpc.collect(admission, requests)
-            except Aborted as error:
-                aborted = exchange.from_service(error)
             except MeshError as error:
-                raise exchange.from_service(error) from error
-        assert aborted is not None, "there is one attempt at least"
-        raise aborted
+                if not is_mismatch(error):
+                    raise exchange.from_service(error) from error
+                mismatch = exchange.from_service(error)
+        assert mismatch is not None, "there is one attempt at least"
+        raise mismatch
 
     async def _unary(self, request: Request, admission: Admission, message: bytes) -> UnaryResponse:
         call: Coroutine[Any, Any, UnaryResponse] = self._rpc.unary(admission, message)

@@ -40,7 +40,7 @@ class SingleExchange(Exchange):
     @abstractmethod
     async def attempts(self) -> Sequence[Attempt]:
         """Reads the body. Returns the attempts at the call, at least one: the driver makes the next one if the service
-        answers ABORTED. Raises MeshError.
+        rejects the etag. Raises MeshError.
         """
 
     @abstractmethod

@@ -60,8 +60,9 @@ def from_status(status: Status) -> MeshError:
             reason, metadata = info.reason, info.metadata
         elif request := packed.unpack(BadRequest):
             violations += [FieldViolation(v.field, v.description, v.reason) for v in request.field_violations]
-        elif (retry := packed.unpack(RetryInfo)) and retry.retry_delay:
-            retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+        elif retry := packed.unpack(RetryInfo):
+            delay = retry.retry_delay or Duration()
+            retry_after_s = delay.seconds + delay.nanos / 1e9
     return error_for(status.code)(
         status.message, reason=reason, metadata=metadata, violations=violations, retry_after_s=retry_after_s
     )

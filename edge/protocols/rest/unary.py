@@ -10,7 +10,7 @@ from edge.call.rpc import Rpc
 from edge.contract.route import Route
 from edge.http import worker_thread
 from edge.http.oauth2_errors import oauth2_reply
-from edge.http.preconditions import precondition_failed
+from edge.http.preconditions import is_mismatch, precondition_failed
 from edge.http.reply import Reply
 from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
@@ -20,7 +20,7 @@ from edge.protocols.exchange import Attempt, SingleExchange
 from edge.protocols.rest.transcoding import Transcoding
 from edge.reply.replies import Replies
 from mesh.client import UnaryResponse
-from mesh.errors import Aborted, InvalidArgument, MeshError
+from mesh.errors import InvalidArgument, MeshError
 
 
 class UnaryEndpoint:
@@ -63,7 +63,7 @@ class _Exchange(SingleExchange):
 
     def from_service(self, error: MeshError) -> MeshError:
         error = self._endpoint.binder.paths.show(error, self._proto_names)
-        return precondition_failed(error) if isinstance(error, Aborted) and self._tries_versions else error
+        return precondition_failed(error) if self._tries_versions and is_mismatch(error) else error
 
     def reply(self, response: UnaryResponse) -> Reply:
         return self._endpoint.replies.build(self._request, response, self._options)

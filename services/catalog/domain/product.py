@@ -21,6 +21,7 @@ from mesh.resource_name import uid_in
 from services.catalog.domain.text import required, text_violations, title_violations
 
 NAME_PREFIX = "products/"
+RETRY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +201,12 @@ def storable(text: str, field: str) -> str:
 
 def changed_meanwhile() -> Aborted:
     """Returns the error of a change whose categories were changed by a concurrent change."""
-    return Aborted("A category was changed by a concurrent change. Try again.", reason="CONCURRENT_CHANGE")
+    return _conflict("A category was changed by a concurrent change. Try again.")
 
 
 def created_meanwhile() -> Aborted:
     """Returns the error of a change that creates a product which a concurrent change has created."""
-    return Aborted("One of the products was created by a concurrent change. Try again.", reason="CONCURRENT_CHANGE")
+    return _conflict("One of the products was created by a concurrent change. Try again.")
 
 
 def not_searchable(description: str) -> InvalidArgument:
@@ -217,6 +218,13 @@ def _price_violations(price: Money | None) -> list[FieldViolation]:
     if price is None:
         return [required("product.price")]
     return [] if price.currency else [required("product.price.currency_code")]
+
+
+def _conflict(message: str) -> Aborted:
+    """Returns the error of a change that may be repeated as it is: its retry delay distinguishes it from a stale
+    etag.
+    """
+    return Aborted(message, reason="CONCURRENT_CHANGE", retry_after_s=RETRY_AFTER_S)
 
 
 def _not_found() -> NotFound:

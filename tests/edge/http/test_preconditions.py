@@ -6,9 +6,13 @@ from typing import Any
 
 import grpc
 import pytest
+from googleapis.google.rpc.error_details_pb import ErrorInfo, RetryInfo
+from googleapis.google.rpc.status_pb import Status
+from protobuf import wkt
 
 from edge.contract.contract import Contract, read
 from edge.http.entity_tags import ANY, etag_of, parse_tags, strong_tag, tag_in_coding
+from mesh.errors import Code
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
@@ -150,6 +154,25 @@ async def test_a_compressed_read_can_be_followed_by_an_update(
     assert error["message"] == "The book has changed."
     conflict = await client.patch(GET, json={"pageCount": 1, "etag": etag})
     assert (conflict.status_code, shelf.changes) == (409, 5)
+
+
+@pytest.mark.parametrize("sent", ['"7"', '"7", "8"', "*"])
+@pytest.mark.parametrize("retry", [RetryInfo(), RetryInfo(retry_delay=wkt.Duration(seconds=3))])
+async def test_a_conflict_that_passes_is_no_mismatch(
+    client: Client, backend: Backend, sent: str, retry: RetryInfo
+) -> None:
+    """ABORTED with RetryInfo, as for a lock, stays 409 with Retry-After, and no other version is tried."""
+    details = [wkt.Any.pack(ErrorInfo(reason="LOCKED", domain="a.example")), wkt.Any.pack(retry)]
+    status = Status(code=int(Code.ABORTED), message="Try again.", details=details).to_binary()
+
+    async def answer(_: Received, context: Context) -> bytes:
+        await context.abort(grpc.StatusCode.ABORTED, "Try again.", (("grpc-status-details-bin", status),))
+
+    backend.answer = answer
+    response = await client.patch(GET, json={"pageCount": 1}, headers={"if-match": sent})
+    assert (response.status_code, response.json()["error"]["code"]) == (409, 409)
+    assert response.headers["retry-after"] == ("3" if retry.retry_delay else "1")
+    assert len(backend.calls) == 1
 
 
 @pytest.mark.parametrize("etag", ["7", ""])

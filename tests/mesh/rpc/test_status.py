@@ -1,6 +1,7 @@
 """Conversion of errors to and from google.rpc.Status."""
 
 import pytest
+from googleapis.google.rpc.error_details_pb import RetryInfo
 from googleapis.google.rpc.status_pb import Status
 from protobuf.wkt import Any, Duration
 
@@ -34,6 +35,12 @@ def test_details_of_other_types_are_left_out() -> None:
     status = Status(code=5, message="gone", details=[Any.pack(Duration(seconds=1)), Any(type_url="nonsense")])
     error = from_status(status)
     assert (error.code, error.message, error.violations) == (Code.NOT_FOUND, "gone", ())
+
+
+def test_a_retry_info_without_a_delay_asks_for_no_pause() -> None:
+    """An absent Duration is zero seconds, and RetryInfo still says that the same call may succeed."""
+    status = Status(code=10, details=[Any.pack(RetryInfo())])
+    assert from_status(status).retry_after_s == 0
 
 
 def test_a_bare_error_has_no_details() -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound
 from mesh.money import Money
-from services.catalog.domain.product import Details, Product, all_of, existing, storable, uid_of
+from services.catalog.domain.product import (
+    Details,
+    Product,
+    all_of,
+    changed_meanwhile,
+    created_meanwhile,
+    existing,
+    storable,
+    uid_of,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -167,3 +176,12 @@ def test_a_text_with_nul_is_an_error_of_its_field() -> None:
     with pytest.raises(InvalidArgument) as caught:
         storable("a\0b", "query")
     assert [violation.field for violation in caught.value.violations] == ["query"]
+
+
+@pytest.mark.parametrize("conflict", [changed_meanwhile, created_meanwhile])
+def test_a_conflict_that_passes_has_a_retry_delay(conflict: Callable[[], Aborted]) -> None:
+    """The delay distinguishes it from a stale etag, which has none."""
+    assert (conflict().reason, conflict().retry_after_s) == ("CONCURRENT_CHANGE", 1)
+    with pytest.raises(Aborted) as caught:
+        LIVE.delete("stale", NOW)
+    assert (caught.value.reason, caught.value.retry_after_s) == ("ETAG_MISMATCH", None)

@@ -1,7 +1,9 @@
 """Calls of one RPC for all protocols: admission, timeouts, metadata, and the call itself."""
 
 import contextlib
+import math
 import re
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -59,12 +61,12 @@ class CallSettings:
 @dataclass(slots=True)
 class Admission:
     """An admitted call, and the context in which it is made: an error that says that the call was wrong takes it out of
-    the caller's rate limit again, by `give_back`. `patience_s` is the time that the client waits; `headers` are added
-    to the reply.
+    the caller's rate limit again, by `give_back`. `give_up_at` is the time.monotonic() second until which the client
+    waits, infinity if it waits as long as the contract allows; `headers` are added to the reply.
     """
 
     caller: Caller
-    patience_s: float
+    give_up_at: float
     metadata: list[tuple[str, str | bytes]]
     headers: Headers
     give_back: Callable[[], None]
@@ -111,6 +113,9 @@ class Rpc:
             audit.record_refusal(error, method=self.method.path, account=record.caller, client=request.client)
             raise
         patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(requested_s, self._timeout_s)))
+        give_up_at = math.inf
+        if patience_s < self._timeout_s:  # the client's time began with its request
+            give_up_at = time.monotonic() - record.age_s() + patience_s
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, record.request_id))
         if request.client.isascii() and request.client.isprintable():  # a proxy may send other text
@@ -120,7 +125,11 @@ class Rpc:
         if authorization:
             metadata.append(("authorization", authorization))
         give_back = partial(self._access.give_back, caller, request.client)
-        return Admission(caller, patience_s, metadata, headers, give_back)
+        return Admission(caller, give_up_at, metadata, headers, give_back)
+
+    def share_timeout(self, admission: Admission) -> None:
+        """Gives all calls that follow together the time that the contract allows for one."""
+        admission.give_up_at = min(admission.give_up_at, time.monotonic() + self._timeout_s)
 
     async def unary(self, admission: Admission, message: bytes) -> UnaryResponse:
         """Calls a unary method. Raises MeshError."""
@@ -130,7 +139,7 @@ class Rpc:
                 method.path,
                 message,
                 timeout_s=self._timeout_s,
-                patience_s=admission.patience_s,
+                patience_s=admission.give_up_at - time.monotonic(),
                 metadata=admission.metadata,
                 idempotent=method.idempotent,
             )
@@ -154,7 +163,7 @@ class Rpc:
                 self.method.path,
                 messages,
                 timeout_s=self._timeout_s,
-                patience_s=admission.patience_s,
+                patience_s=admission.give_up_at - time.monotonic(),
                 metadata=admission.metadata,
             ) as responses:
                 yield responses

@@ -71,9 +71,13 @@ class AccessRecord:
         correlation.bind(record.request_id, {"traceparent": traceparent})
         return record
 
+    def age_s(self) -> float:
+        """Returns the seconds since the request began."""
+        return time.perf_counter() - self.started_s
+
     def write(self) -> None:
         """Logs the request and updates the metrics."""
-        seconds = time.perf_counter() - self.started_s
+        seconds = self.age_s()
         entry = {
             "method": self.method,
             "route": self.route,

@@ -72,7 +72,10 @@ class CallDriver:
 
     async def _call(self, exchange: SingleExchange, request: Request, admission: Admission) -> UnaryResponse:
         mismatch: MeshError | None = None
-        for attempt in await exchange.attempts():
+        attempts = await exchange.attempts()
+        if len(attempts) > 1:
+            self._rpc.share_timeout(admission)
+        for attempt in attempts:
             requests = await attempt()
             try:
                 if isinstance(requests, bytes):

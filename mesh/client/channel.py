@@ -42,12 +42,13 @@ class Channel(RawChannel):
 
         Raises the MeshError that the workload returned, Unavailable or DeadlineExceeded.
         """
+        metadata = await self._metadata(method)  # may take time, which the patience must not include
         reply = await self.unary(
             method.path,
             request.to_binary(),
             timeout_s=timeout_s or method.policy.timeout_s or DEFAULT_TIMEOUT_S,
             patience_s=_patience_s(),
-            metadata=await self._metadata(method),
+            metadata=metadata,
             idempotent=method.idempotent,
         )
         return _parse(method, reply.message)
@@ -78,12 +79,13 @@ class Channel(RawChannel):
         another call is handled also ends at that call's deadline. Iterating raises the MeshError that the workload
         ended the stream with, or the exception that ended `requests`.
         """
+        metadata = await self._metadata(method)
         async with self.stream(
             method.path,
             _serialised(requests),
             timeout_s=timeout_s or method.policy.timeout_s,
             patience_s=_patience_s(),
-            metadata=await self._metadata(method),
+            metadata=metadata,
         ) as responses:
             yield _parsed(method, responses)
 

@@ -145,11 +145,13 @@ class RawChannel:
         at a time, as fast as the workload accepts them. Without `timeout_s` the call has no deadline. After
         `patience_s` the call is cancelled and raises DeadlineExceeded.
         """
+        if patience_s <= 0:
+            raise deadline_exceeded()
+        patience_by = time.monotonic() + patience_s if patience_s < (timeout_s or math.inf) else math.inf
         await self._enter_breaker(slow=True)
         begun = time.monotonic()
         deadline = math.inf if timeout_s is None else begun + timeout_s
         connect_by = _connect_deadline(min(timeout_s or math.inf, patience_s))
-        patience_by = begun + patience_s if patience_s < (timeout_s or math.inf) else math.inf
         failure = partial(self._failure, path, deadline)
         opening = self._transport.stream(path, connect_by=connect_by, deadline=deadline, metadata=metadata)
         async with contextlib.AsyncExitStack() as stack:

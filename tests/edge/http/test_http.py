@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -118,6 +119,20 @@ async def test_a_deadline_that_passes_is_504(client: Client, backend: Backend) -
     response = await client.post(f"{GET}:lend", json={}, headers={"x-server-timeout": "0.1"})
     assert (response.status_code, response.json()["error"]["status"]) == (504, "DEADLINE_EXCEEDED")
     await stopped.wait()
+
+
+async def test_the_deadline_of_a_client_includes_its_body(client: Client, backend: Backend) -> None:
+    """A call whose body takes the whole time is 504, and is not made."""
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.3)
+        yield b"}"
+
+    headers = {"content-type": "application/json", "x-server-timeout": "0.2"}
+    response = await client.post(f"{GET}:lend", content=slow(), headers=headers)
+    assert (response.status_code, response.json()["error"]["status"]) == (504, "DEADLINE_EXCEEDED")
+    assert not backend.calls
 
 
 async def test_compressed_bodies_are_read_within_the_limit(client: Client, backend: Backend) -> None:

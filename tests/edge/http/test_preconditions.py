@@ -1,5 +1,6 @@
 """Conditional requests: entity-tags in every coding, lists of tags, and headers for caches."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -173,6 +174,23 @@ async def test_a_conflict_that_passes_is_no_mismatch(
     assert (response.status_code, response.json()["error"]["code"]) == (409, 409)
     assert response.headers["retry-after"] == ("3" if retry.retry_delay else "1")
     assert len(backend.calls) == 1
+
+
+@pytest.mark.parametrize(("headers", "settings"), [({"x-server-timeout": "0.5"}, {}), ({}, {"call_timeout_s": 0.5})])
+async def test_all_versions_share_one_deadline(
+    library: Contract, backend: Backend, headers: dict[str, str], settings: dict[str, Any]
+) -> None:
+    """Each attempt has the time that is left, whether the client or the contract sets the deadline."""
+
+    async def answer(_: Received, context: Context) -> bytes:
+        await asyncio.sleep(0.3)
+        await context.abort(grpc.StatusCode.ABORTED, "The book has changed.")
+
+    backend.answer = answer
+    async with edge_of(library, backend.port, **settings) as client:
+        versions = {"if-match": '"1", "2", "3", "4"'}
+        response = await client.patch(GET, json={"pageCount": 1}, headers={**versions, **headers})
+    assert (response.status_code, response.json()["error"]["status"]) == (504, "DEADLINE_EXCEEDED")
 
 
 @pytest.mark.parametrize("etag", ["7", ""])

@@ -204,6 +204,32 @@ async def test_no_time_left_means_no_call(greeter: SimpleNamespace, issuer: Issu
         current_call.reset(handled)
 
 
+class SlowToken(GivenToken):
+    """A token that arrives only after the deadline of the call being handled."""
+
+    async def token(self) -> str:
+        """Returns the token."""
+        call = current_call.get()
+        while call is not None and call.remaining_s():
+            await asyncio.sleep(0.01)
+        return await super().token()
+
+
+async def test_the_time_left_is_that_after_the_token_has_arrived(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A call whose deadline passes while its token is fetched is not made."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        raise AssertionError("reached")
+
+    deadline = asyncio.get_running_loop().time() + 0.05
+    tokens = SlowToken(issuer.token("workloads/robot"))
+    async with serving(greeter, issuer, handle) as server, channel_to(server, tokens=tokens) as channel:
+        handled = current_call.set(Call("/test", deadline=deadline))
+        with pytest.raises(DeadlineExceeded):
+            await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"))
+        current_call.reset(handled)
+
+
 async def test_a_workload_that_is_away_is_unavailable_without_its_address(greeter: SimpleNamespace) -> None:
     """The messages of gRPC's library, which hold addresses, are not passed on."""
     port = free_port()

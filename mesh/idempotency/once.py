@@ -25,7 +25,8 @@ async def once(tx: Connection, call: Call, request: Message, effect: Callable[[]
 
     The response is stored in the same transaction, for 24 hours: after an error the call may be repeated. Without a
     request_id the effect just runs. Raises InvalidArgument (REQUEST_ID_REUSED) if the id was used for a request that
-    differs in more than its request_id, and Aborted if a concurrent call with the same id does not end in time.
+    differs in more than its request_id and its etag, and Aborted if a concurrent call with the same id does not end in
+    time.
     """
     key = _key(call, request)
     if key is None:

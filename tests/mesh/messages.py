@@ -31,10 +31,19 @@ _NOTE = DescriptorProto(
         FieldDescriptorProto(
             name="replies", number=4, type=_Type.MESSAGE, label=_Label.REPEATED, type_name=".meshwright.test.v1.Note"
         ),
+        _text("etag", 5),
     ],
     nested_type=[_LABELS],
 )
-_OTHER = DescriptorProto(name="Other", field=[_text("text", 1)])
+_OTHER = DescriptorProto(
+    name="Other",
+    field=[
+        _text("text", 1),
+        FieldDescriptorProto(
+            name="note", number=2, type=_Type.MESSAGE, label=_Label.OPTIONAL, type_name=".meshwright.test.v1.Note"
+        ),
+    ],
+)
 _FILE = FileDescriptorProto(
     name="meshwright/test/v1/note.proto", package="meshwright.test.v1", syntax="proto3", message_type=[_NOTE, _OTHER]
 )
@@ -54,10 +63,10 @@ def _message_type(name: str) -> Any:
 
 
 Note = _message_type("meshwright.test.v1.Note")
-"""text, request_id: string; labels: map of strings; replies: repeated Note."""
+"""text, request_id, etag: string; labels: map of strings; replies: repeated Note."""
 
 Other = _message_type("meshwright.test.v1.Other")
-"""text: string."""
+"""text: string; note: Note."""
 
 Sale = _message_type("acme.test.v1.Sale")
 """text: string. Its package is another company's."""

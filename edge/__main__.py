@@ -1,5 +1,12 @@
 """The edge as a command: `python -m edge --contracts image.binpb --upstream pkg.Service=host:port --port 8080`."""
 
+import signal
+
+if __name__ == "__main__":
+    # Without a handler SIGHUP ends a process, and the imports alone take half a second. Blocked, also in the workers
+    # that inherit this, it waits until run_edge() can reload.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
 import gc
 import os
 import sys

@@ -37,6 +37,7 @@ async def run_edge(
     async def start() -> None:
         hang_up = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         upstreams = await process.enter(upstreams_of(settings))
         process.spawn(warn_unresolvable(settings), name="resolve")
         if sockets.operations is not None:

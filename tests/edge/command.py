@@ -5,7 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -23,9 +23,11 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 
 
 @contextlib.asynccontextmanager
-async def process(*arguments: str | Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs the edge while the block runs."""
-    command = [sys.executable, "-m", "edge", *map(str, arguments)]
+async def process(
+    *arguments: str | Path, program: Sequence[str] = ("-m", "edge"), **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs the edge while the block runs. `program` are the arguments of Python that run it."""
+    command = [sys.executable, *program, *map(str, arguments)]
     child = await asyncio.create_subprocess_exec(
         *command, env=ENVIRONMENT | environment, stderr=asyncio.subprocess.PIPE
     )

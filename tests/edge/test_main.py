@@ -55,6 +55,38 @@ async def test_it_serves_and_drains(image: Path, backend: Backend, library: Cont
         assert await child.wait() == 0
 
 
+HANGS_UP_EARLY = """
+import os, runpy, signal, sys
+
+def hang_up():
+    os.kill(os.getpid(), signal.SIGHUP)
+
+class Imports:
+    def find_spec(self, name, *_):
+        if name == "edge.app.edge_process":
+            hang_up()
+
+sys.meta_path.insert(0, Imports())
+os.register_at_fork(after_in_child=hang_up)
+runpy.run_module("edge", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_an_early_hang_up_waits(image: Path, backend: Backend, workers: int) -> None:
+    """SIGHUP during the imports, or in a worker that has just been forked, reloads the contracts after the start."""
+    options = ("--contracts", image, "--upstream", f"*=127.0.0.1:{backend.port}", "--port", str(free_ports(1)[0]))
+    environment = {"RELOAD_EVERY_S": "0", "WORKERS": str(workers)}
+    async with process(*options, program=("-c", HANGS_UP_EARLY), **environment) as child:
+        assert child.stderr is not None
+        for _ in range(2 * workers):
+            while b"contracts loaded" not in (line := await child.stderr.readline()):
+                assert line, "the edge has ended"
+        child.terminate()
+        await child.communicate()
+    assert child.returncode == 0
+
+
 async def test_operations_can_have_a_port_of_their_own(image: Path, backend: Backend) -> None:
     """OPS_PORT moves /livez, /readyz and /metrics from the public port; all settings can be environment variables."""
     port, ops_port = free_ports(2)

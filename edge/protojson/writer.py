@@ -43,6 +43,7 @@ from edge.protojson.any_and_struct import ANY, LIST_VALUE, STRUCT, VALUE, uses_v
 from edge.protojson.fields import values_in_order
 from edge.protojson.leaf_readers import NULL_VALUE, WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
+from edge.protojson.short_floats import ShortFloats, shortest
 from edge.protojson.well_known import FIELD_MASK
 
 log = structlog.get_logger()
@@ -60,19 +61,25 @@ _REVERSIBLE: Final = re.compile(r"(?:[^A-Z_]|_[a-z])*")
 _UNDERSCORE: Final = re.compile(r"_([a-z])")
 
 
-def to_json(message: Message, **options: Any) -> str:
-    """Returns the message as JSON. `options` are those of protobuf-py's Message.to_json. Raises ValueError if a
-    required field is absent.
+def to_json(message: Message, *, floats: ShortFloats | None = None, **options: Any) -> str:
+    """Returns the message as JSON, in which `floats` shortens its floats. `options` are those of protobuf-py's
+    Message.to_json. Raises ValueError if a required field is absent.
     """
+    if floats is not None and not floats.shorten(message):
+        return _written(message, options)
     try:
         return message.to_json(**options)
     except (ValueError, OverflowError, RecursionError) as error:
-        message.to_binary()  # raises ValueError if a required field is absent
+        text = _written(message, options)
         log.warning(
             "a message holds a value that has no ProtoJSON form", message=message.desc().type_name, error=str(error)
         )
-        value = _Writer(**options).message(message, 0)
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return text
+
+
+def _written(message: Message, options: dict[str, Any]) -> str:
+    message.to_binary()  # raises ValueError if a required field is absent
+    return json.dumps(_Writer(**options).message(message, 0), separators=(",", ":"), ensure_ascii=False)
 
 
 class _Writer:
@@ -151,6 +158,8 @@ class _Writer:
                 return self._enum(element, int(value))
         if element in INT64_TYPES:
             return str(value)
+        if element is ScalarType.FLOAT:
+            return _finite(shortest(value))
         return b64encode(value).decode() if isinstance(value, bytes | bytearray) else _finite(value)
 
     def _enum(self, enum: DescEnum, number: int) -> Any:

@@ -18,6 +18,7 @@ from edge.bind.system_parameters import ALT, FIELDS, NO_SYSTEM_PARAMETERS, PROTO
 from edge.protojson.field_selection import Selection, parse
 from edge.protojson.field_selection import trim as trim_to
 from edge.protojson.leaf_readers import TEXT_MESSAGES
+from edge.protojson.short_floats import ShortFloats
 from edge.protojson.violations import InvalidValue, Violations
 from edge.protojson.writer import to_json
 
@@ -57,6 +58,7 @@ class ResponseWriter:
             "use_proto_field_name": style.proto_names,
             "print_enums_as_ints": style.enums_as_numbers,
             "always_emit_implicit": style.emit_defaults,
+            "floats": ShortFloats(registry),
         }
         self._defaults = ResponseOptions(self._options)
 

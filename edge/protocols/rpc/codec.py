@@ -10,6 +10,7 @@ from edge.http.invalid_response import invalid_response
 from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import ElementReader, Readers
 from edge.protojson.serialization import to_bytes
+from edge.protojson.short_floats import ShortFloats
 from edge.protojson.violations import INVALID, ROOT, Violations
 from edge.protojson.writer import DECODE_ERRORS, to_json
 from mesh.errors import InvalidArgument, invalid_fields
@@ -89,6 +90,7 @@ class _JsonCodec:
         self._reader = ElementReader(readers, method.desc.input)
         self._output = method.desc.output
         self._registry = readers.registry
+        self._floats = ShortFloats(readers.registry)
         self._rules = rules
 
     def decode(self, content: bytes) -> bytes:
@@ -107,6 +109,7 @@ class _JsonCodec:
 
     def encode(self, message: bytes) -> bytes:
         try:
-            return to_json(self._output.type.from_binary(message), registry=self._registry).encode()
+            response = self._output.type.from_binary(message)
+            return to_json(response, floats=self._floats, registry=self._registry).encode()
         except DECODE_ERRORS as error:
             raise invalid_response(self._name, error) from error

@@ -34,6 +34,7 @@ from tools.generation import tables
 from tools.generation.chart import write_services
 from tools.generation.compose import write_compose, write_compose_rabbitmq
 from tools.generation.contradictions import code_problems, contract_problems
+from tools.generation.modules import module_problems
 from tools.generation.rabbitmq import rabbitmq_definitions
 from tools.generation.rules import rule_problems
 
@@ -74,6 +75,7 @@ def generate(target: Path) -> None:
         contracts = write_image(image)
         clients = generate_clients(Path(folder) / "clients", image)
         services = declared_services(contracts)
+        exit_with([*module_problems(fresh, "gen"), *module_problems(clients, CLIENTS)])
         files = derived_files(services, contracts)
         replace_gen(fresh, target / "gen")
         replace_clients(clients, target / CLIENTS)

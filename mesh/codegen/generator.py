@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from protobuf import DescFile, DescMethod, DescService
-from protobuf.plugin import File, Ident, Module, Schema, escape_public_identifier, get_comments
+from protobuf.plugin import File, Ident, Module, Schema, escape_public_identifier, get_comments, python_keywords
 
 NAME = "protoc-gen-mesh"
 VERSION = "1"
@@ -28,6 +28,7 @@ _ASYNC_ITERABLE = Module("collections.abc").ident("AsyncIterable", type_only=Tru
 _ASYNC_CONTEXT = Module("contextlib").ident("AbstractAsyncContextManager", type_only=True)
 _CLASS_VAR = Module("typing").ident("ClassVar")
 _FINAL = Module("typing").ident("Final")
+_RESERVED = python_keywords() | {"handlers", "float", "tuple"}  # the last two are types in the signatures of a class
 
 
 def generate(schema: Schema[None]) -> None:
@@ -151,16 +152,26 @@ def streams_down(method: DescMethod) -> bool:
 
 def write_doc(file: File, desc: DescService | DescMethod) -> None:
     """Writes the contract's comment as the docstring."""
-    lines = [line.removeprefix(" ") for line in (get_comments(desc).leading or "").strip("\n").splitlines()]
-    first, rest = (lines[0], lines[1:]) if lines else (f"{desc.name}.", [])
-    with file.doc(first):
-        for line in rest:
-            file.print(line)
+    comment = (get_comments(desc).leading or "").strip("\n") or f"{desc.name}."
+    first, *rest = [in_docstring(line.removeprefix(" ")) for line in comment.splitlines()]
+    if not rest:
+        end = r"\"" if first.endswith('"') else first[-1:]  # a quote would be one of the closing ones
+        file.print(f'"""{first[:-1]}{end}"""')
+        return
+    file.print(f'"""{first}')
+    for line in rest:
+        file.print(line)
+    file.print('"""')
+
+
+def in_docstring(line: str) -> str:
+    """Returns a line as it is written between triple quotes."""
+    return line.replace("\\", "\\\\").replace('"""', r"\"\"\"")
 
 
 def python_name(method: DescMethod) -> str:
-    """Returns the name of a method in Python: GetOrder -> get_order."""
-    return escape_public_identifier(snake(method.name), frozenset({"handlers"}))
+    """Returns the name of a method in Python: GetOrder -> get_order, Import -> import_."""
+    return escape_public_identifier(snake(method.name), _RESERVED)
 
 
 def service_constant(service: DescService) -> str:

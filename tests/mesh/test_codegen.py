@@ -1,13 +1,15 @@
 """protoc-gen-mesh."""
 
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tests.mesh.greeter import ROOT
+from tests.mesh.greeter import ROOT, compile_contract
 
 HANDLERS = """
 from greeter.v1.greeter_grpc import GreeterServiceBase
@@ -98,6 +100,65 @@ def test_the_type_checker_knows_the_messages_of_streams(
 ) -> None:
     """Handlers and callers of all kinds of methods fail mypy where a message is of another type."""
     assert expected in mypy(greeter, tmp_path, STREAM_HANDLERS.format(count=count, name=name, text=text))
+
+
+ODD = """
+syntax = "proto3";
+package odd.v1;
+message M {}
+// Is the service "odd"
+service OddService {
+%s
+}
+"""
+CALLING = """
+from odd.v1.odd_grpc import OddServiceClient
+from odd.v1.odd_pb import M
+
+async def call(client: OddServiceClient) -> M:
+    return await client.import_(await client.get(M(), timeout_s=1.0))
+"""
+
+
+def odd(folder: Path, *methods: str) -> ModuleType:
+    """Returns the generated module of a contract with these methods, each of which may have a comment before it."""
+    text = ODD % "\n".join(f"{method}(M) returns (M);" for method in methods)
+    compiled = compile_contract(text, "odd/v1/odd.proto", folder)
+    assert compiled.returncode == 0, compiled.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "odd"]:
+            patch.delitem(sys.modules, name)
+        return importlib.import_module("odd.v1.odd_grpc")
+
+
+@pytest.mark.parametrize(
+    ("comment", "docstring"),
+    [
+        ('// Moves it to the state "shipped"', 'Moves it to the state "shipped"'),
+        ('// "shipped" is its state', '"shipped" is its state'),
+        ('// Ends with """"', 'Ends with """"'),
+        ("// Ends with \\", "Ends with \\"),
+        ('// Ends with \\"', 'Ends with \\"'),
+        ('// "', '"'),
+        ('// Has """ within\n// and "two" \\lines"', 'Has """ within\nand "two" \\lines"'),
+        ("//", "Move."),
+    ],
+)
+def test_a_comment_may_have_any_text(tmp_path: Path, comment: str, docstring: str) -> None:
+    """Quotes and backslashes of a comment are those of the docstring, also where they touch its end."""
+    module = odd(tmp_path, f"{comment}\nrpc Move")
+    assert module.OddServiceClient.__doc__ == 'Is the service "odd"'
+    assert inspect.getdoc(module.OddServiceClient.move) == docstring
+    assert inspect.getdoc(module.OddServiceBase.move) == docstring
+
+
+def test_a_method_may_have_the_name_of_a_word_of_python(tmp_path: Path) -> None:
+    """Keywords, and names that the generated classes use, have an underscore at their ends."""
+    names = ("Import", "Class", "Yield", "Handlers", "Float", "Tuple")
+    module = odd(tmp_path, *(f"rpc {name}" for name in names), "rpc Get")
+    assert module.OddServiceBase.__abstractmethods__ == {*(f"{name.lower()}_" for name in names), "get"}
+    assert "Success" in mypy(SimpleNamespace(folder=tmp_path), tmp_path, CALLING)
 
 
 def mypy(greeter: SimpleNamespace, folder: Path, program: str) -> str:

@@ -41,17 +41,18 @@ def generate(schema: Schema[None]) -> None:
 def write_file(file: File, desc: DescFile) -> None:
     """Writes the bases and clients of one .proto file."""
     file.preamble(desc)
-    for index, service in enumerate(desc.services):
+    for service in desc.services:
         for write in (write_methods, write_base, write_client):
             file.print()
             file.print()
-            write(file, service, index)
+            write(file, service)
 
 
-def write_methods(file: File, service: DescService, index: int) -> None:
+def write_methods(file: File, service: DescService) -> None:
     """Writes one constant for each method, built from the file's descriptor, so that its policy is read from the
     contract itself.
     """
+    index = service.file.services.index(service)
     file.print(service_constant(service), ": ", _FINAL, " = ", service.file, f".desc().services[{index}]")
     for number, method in enumerate(service.methods):
         desc = f"{service_constant(service)}.methods[{number}]"
@@ -59,7 +60,7 @@ def write_methods(file: File, service: DescService, index: int) -> None:
         file.print(method_constant(method), ": ", _FINAL, " = ", *value)
 
 
-def write_base(file: File, service: DescService, _index: int) -> None:
+def write_base(file: File, service: DescService) -> None:
     """Writes the abstract class that a service's handlers derive from."""
     with file.scope("class ", file.ident(f"{service.name}Base"), "(", _SERVICE, "):"):
         write_doc(file, service)
@@ -78,7 +79,7 @@ def write_base(file: File, service: DescService, _index: int) -> None:
             file.print(")")
 
 
-def write_client(file: File, service: DescService, _index: int) -> None:
+def write_client(file: File, service: DescService) -> None:
     """Writes the class that calls the service over a channel."""
     with file.scope("class ", file.ident(f"{service.name}Client"), ":"):
         write_doc(file, service)
@@ -175,12 +176,14 @@ def python_name(method: DescMethod) -> str:
 
 
 def service_constant(service: DescService) -> str:
-    """Returns the name of a service's constant: OrdersService -> _ORDERS_SERVICE."""
-    return f"_{snake(service.name).upper()}"
+    """Returns the name of a service's constant: _SERVICE_0 of the first one in its file. Names of services would not
+    do, because Orders with a method Admin has the words of OrdersAdmin.
+    """
+    return f"_SERVICE_{service.file.services.index(service)}"
 
 
 def method_constant(method: DescMethod) -> str:
-    """Returns the name of a method's constant: OrdersService.GetOrder -> _ORDERS_SERVICE_GET_ORDER."""
+    """Returns the name of a method's constant: GetOrder of a file's first service -> _SERVICE_0_GET_ORDER."""
     return f"{service_constant(method.parent)}_{snake(method.name).upper()}"
 
 

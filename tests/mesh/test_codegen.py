@@ -106,10 +106,6 @@ ODD = """
 syntax = "proto3";
 package odd.v1;
 message M {}
-// Is the service "odd"
-service OddService {
-%s
-}
 """
 CALLING = """
 from odd.v1.odd_grpc import OddServiceClient
@@ -120,10 +116,14 @@ async def call(client: OddServiceClient) -> M:
 """
 
 
-def odd(folder: Path, *methods: str) -> ModuleType:
-    """Returns the generated module of a contract with these methods, each of which may have a comment before it."""
-    text = ODD % "\n".join(f"{method}(M) returns (M);" for method in methods)
-    compiled = compile_contract(text, "odd/v1/odd.proto", folder)
+def service(name: str, *methods: str) -> str:
+    """Returns a service with these methods, each of which may have a comment before it."""
+    return f"service {name} {{\n{' '.join(f'{method}(M) returns (M);' for method in methods)} }}\n"
+
+
+def odd(folder: Path, services: str) -> ModuleType:
+    """Returns the generated module of a contract with these services."""
+    compiled = compile_contract(ODD + services, "odd/v1/odd.proto", folder)
     assert compiled.returncode == 0, compiled.stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
@@ -147,7 +147,7 @@ def odd(folder: Path, *methods: str) -> ModuleType:
 )
 def test_a_comment_may_have_any_text(tmp_path: Path, comment: str, docstring: str) -> None:
     """Quotes and backslashes of a comment are those of the docstring, also where they touch its end."""
-    module = odd(tmp_path, f"{comment}\nrpc Move")
+    module = odd(tmp_path, '// Is the service "odd"\n' + service("OddService", f"{comment}\nrpc Move"))
     assert module.OddServiceClient.__doc__ == 'Is the service "odd"'
     assert inspect.getdoc(module.OddServiceClient.move) == docstring
     assert inspect.getdoc(module.OddServiceBase.move) == docstring
@@ -156,9 +156,25 @@ def test_a_comment_may_have_any_text(tmp_path: Path, comment: str, docstring: st
 def test_a_method_may_have_the_name_of_a_word_of_python(tmp_path: Path) -> None:
     """Keywords, and names that the generated classes use, have an underscore at their ends."""
     names = ("Import", "Class", "Yield", "Handlers", "Float", "Tuple")
-    module = odd(tmp_path, *(f"rpc {name}" for name in names), "rpc Get")
+    module = odd(tmp_path, service("OddService", *(f"rpc {name}" for name in names), "rpc Get"))
     assert module.OddServiceBase.__abstractmethods__ == {*(f"{name.lower()}_" for name in names), "get"}
     assert "Success" in mypy(SimpleNamespace(folder=tmp_path), tmp_path, CALLING)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(("Orders", "Admin"), ("OrdersAdmin", "Get")), (("Foo", "BarBaz"), ("FooBar", "Baz"))]
+)
+def test_services_with_the_same_words_are_apart(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    """Each handler and client has the method of its own service, also if another one has a name of the same words."""
+    module = odd(tmp_path, "".join(service(name, f"rpc {method}") for name, method in (first, second)))
+    for name, method in (first, second):
+        base = getattr(module, f"{name}Base")
+        assert base.DESC.name == name
+        handlers = {each: lambda _: None for each in base.__abstractmethods__}
+        [handler] = type(name, (base,), handlers)().handlers()
+        assert handler.method.path == f"/odd.v1.{name}/{method}"
 
 
 def mypy(greeter: SimpleNamespace, folder: Path, program: str) -> str:

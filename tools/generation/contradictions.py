@@ -13,6 +13,7 @@ from local.declarations.checkout import PACKAGE_PREFIX
 from local.declarations.problem import Problem
 from local.declarations.service import Service
 from mesh.codegen.chart import workload_of
+from mesh.codegen.generator import python_name
 from mesh.codegen.source_line import source_line
 from mesh.contract.events import consumers_of_events, publisher_of
 from mesh.contract.policy import ANY_WORKLOAD, policy_of
@@ -30,6 +31,7 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
     names = {service.name for service in services}
     for method, path in _methods(image):
         yield from _method_problems(method, path, names, image)
+    yield from _name_problems(image)
     for event, consumers in consumers_of_events(image):
         yield from _event_problems(event, consumers, names, image)
     for service in services:
@@ -118,6 +120,17 @@ def _method_problems(
                 f"Name some of these: {', '.join(sorted(names))}; or {ANY_WORKLOAD!r}, which is all of them."
             )
             yield _at_policy(method, path, image, why, _CALLERS, position)
+
+
+def _name_problems(image: FileDescriptorSet) -> Iterator[Problem]:
+    """Yields the methods that have the Python name of an earlier one of their service, which they would replace."""
+    earlier: dict[tuple[str, str], DescMethod] = {}
+    for method, path in _methods(image):
+        name = python_name(method)
+        first = earlier.setdefault((method.parent.type_name, name), method)
+        if first is not method:
+            why = f"{method.name} is {name} in Python, and so is {first.name}: rename one of them."
+            yield _problem(image, method.parent.file.name, path, why)
 
 
 def _scope_problems(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet) -> Iterator[Problem]:

@@ -244,6 +244,19 @@ def test_a_consumer_without_a_handler(checkout: Checkout) -> None:
     assert checkout.problems() == [f"{PROTO}:{line}: {why}"]
 
 
+def test_two_methods_with_one_name_in_python(checkout: Checkout) -> None:
+    """Methods that differ only in case are found: the generated classes would have only the second."""
+    second = SERVICE.replace("rpc Get(", "rpc GetHTTPThing(").replace("rpc Rate(", "rpc GetHttpThing(")
+    checkout.contract = HEAD + second + EVENT
+    line = line_of(checkout.contract, "rpc GetHttpThing(")
+    assert (
+        f"{PROTO}:{line}: GetHttpThing is get_http_thing in Python, and so is GetHTTPThing: rename one of them."
+    ) in checkout.problems()
+    other = second.replace("  rpc GetHttpThing(", "}\nservice OtherService {\n  rpc GetHttpThing(")
+    checkout.contract = HEAD + other + EVENT
+    assert not [each for each in checkout.problems() if "in Python" in each]
+
+
 def test_a_handler_of_an_event_that_does_not_name_it(checkout: Checkout) -> None:
     """A handler of an event whose `consumers` lacks the service is found: the broker would never deliver the event."""
     checkout.contract = HEAD + SERVICE + EVENT.replace('{consumers: "shelf_labels"}', "{}")

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 
-_ANALYTICS_SERVICE: Final = analytics_pb.desc().services[0]
-_ANALYTICS_SERVICE_INGEST_EVENTS: Final = Method.of(_ANALYTICS_SERVICE.methods[0], IngestEventsRequest, IngestEventsResponse)
-_ANALYTICS_SERVICE_QUERY_METRICS: Final = Method.of(_ANALYTICS_SERVICE.methods[1], QueryMetricsRequest, QueryMetricsResponse)
-_ANALYTICS_SERVICE_GET_EXPERIMENT: Final = Method.of(_ANALYTICS_SERVICE.methods[2], GetExperimentRequest, Experiment)
-_ANALYTICS_SERVICE_WATCH_SALES: Final = Method.of(_ANALYTICS_SERVICE.methods[3], WatchSalesRequest, WatchSalesResponse)
-_ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES: Final = Method.of(_ANALYTICS_SERVICE.methods[4], ListAuditEntriesRequest, ListAuditEntriesResponse)
+_SERVICE_0: Final = analytics_pb.desc().services[0]
+_SERVICE_0_INGEST_EVENTS: Final = Method.of(_SERVICE_0.methods[0], IngestEventsRequest, IngestEventsResponse)
+_SERVICE_0_QUERY_METRICS: Final = Method.of(_SERVICE_0.methods[1], QueryMetricsRequest, QueryMetricsResponse)
+_SERVICE_0_GET_EXPERIMENT: Final = Method.of(_SERVICE_0.methods[2], GetExperimentRequest, Experiment)
+_SERVICE_0_WATCH_SALES: Final = Method.of(_SERVICE_0.methods[3], WatchSalesRequest, WatchSalesResponse)
+_SERVICE_0_LIST_AUDIT_ENTRIES: Final = Method.of(_SERVICE_0.methods[4], ListAuditEntriesRequest, ListAuditEntriesResponse)
 
 
 class AnalyticsServiceBase(Service):
@@ -40,7 +40,7 @@ class AnalyticsServiceBase(Service):
     the services.
     """
 
-    DESC: ClassVar[DescService] = _ANALYTICS_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def ingest_events(self, requests: AsyncIterator[IngestEventsRequest], call: Call) -> IngestEventsResponse:
@@ -100,11 +100,11 @@ class AnalyticsServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_ANALYTICS_SERVICE_INGEST_EVENTS, self.ingest_events),
-            Handler(_ANALYTICS_SERVICE_QUERY_METRICS, self.query_metrics),
-            Handler(_ANALYTICS_SERVICE_GET_EXPERIMENT, self.get_experiment),
-            Handler(_ANALYTICS_SERVICE_WATCH_SALES, self.watch_sales),
-            Handler(_ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES, self.list_audit_entries),
+            Handler(_SERVICE_0_INGEST_EVENTS, self.ingest_events),
+            Handler(_SERVICE_0_QUERY_METRICS, self.query_metrics),
+            Handler(_SERVICE_0_GET_EXPERIMENT, self.get_experiment),
+            Handler(_SERVICE_0_WATCH_SALES, self.watch_sales),
+            Handler(_SERVICE_0_LIST_AUDIT_ENTRIES, self.list_audit_entries),
         )
 
 
@@ -134,7 +134,7 @@ class AnalyticsServiceClient:
         event names one more (reason `NAMES_TOO_MANY`). Events with names that were reported
         before on the same day are still recorded.
         """
-        return await self._channel.collect(_ANALYTICS_SERVICE_INGEST_EVENTS, requests, timeout_s=timeout_s)
+        return await self._channel.collect(_SERVICE_0_INGEST_EVENTS, requests, timeout_s=timeout_s)
 
     async def query_metrics(self, request: QueryMetricsRequest, *, timeout_s: float | None = None) -> QueryMetricsResponse:
         """Returns a metric over time, in total or for its largest groups.
@@ -143,7 +143,7 @@ class AnalyticsServiceClient:
         metric within seconds. Intervals without events are left out. Amounts in different currencies
         are not added up. Each currency has its own series.
         """
-        return await self._channel.call(_ANALYTICS_SERVICE_QUERY_METRICS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_QUERY_METRICS, request, timeout_s=timeout_s)
 
     async def get_experiment(self, request: GetExperimentRequest, *, timeout_s: float | None = None) -> Experiment:
         """Returns the result of an experiment: the exposures and conversions of each variant.
@@ -154,7 +154,7 @@ class AnalyticsServiceClient:
         Fails with NOT_FOUND (reason `EXPERIMENT_NOT_FOUND`) if no exposures and conversions were
         counted.
         """
-        return await self._channel.call(_ANALYTICS_SERVICE_GET_EXPERIMENT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_EXPERIMENT, request, timeout_s=timeout_s)
 
     def watch_sales(self, request: WatchSalesRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchSalesResponse]]:
         """Streams the events of orders and payments, starting now or after the `resume_token`.
@@ -162,7 +162,7 @@ class AnalyticsServiceClient:
         The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
         connection, open a new stream with the last `resume_token`.
         """
-        return self._channel.open(_ANALYTICS_SERVICE_WATCH_SALES, request, timeout_s=timeout_s)
+        return self._channel.open(_SERVICE_0_WATCH_SALES, request, timeout_s=timeout_s)
 
     async def list_audit_entries(self, request: ListAuditEntriesRequest, *, timeout_s: float | None = None) -> ListAuditEntriesResponse:
         """Lists the audit log, newest first: the events of all services, with their time and actor.
@@ -170,4 +170,4 @@ class AnalyticsServiceClient:
         Entries never change and are kept for two years, with one exception: when a user is deleted,
         the user's name is removed from all entries.
         """
-        return await self._channel.call(_ANALYTICS_SERVICE_LIST_AUDIT_ENTRIES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_AUDIT_ENTRIES, request, timeout_s=timeout_s)

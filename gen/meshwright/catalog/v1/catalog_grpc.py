@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 
 
-_CATALOG_SERVICE: Final = catalog_pb.desc().services[0]
-_CATALOG_SERVICE_CREATE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[0], CreateProductRequest, Product)
-_CATALOG_SERVICE_GET_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[1], GetProductRequest, Product)
-_CATALOG_SERVICE_LIST_PRODUCTS: Final = Method.of(_CATALOG_SERVICE.methods[2], ListProductsRequest, ListProductsResponse)
-_CATALOG_SERVICE_SEARCH_PRODUCTS: Final = Method.of(_CATALOG_SERVICE.methods[3], SearchProductsRequest, SearchProductsResponse)
-_CATALOG_SERVICE_BATCH_GET_PRODUCTS: Final = Method.of(_CATALOG_SERVICE.methods[4], BatchGetProductsRequest, BatchGetProductsResponse)
-_CATALOG_SERVICE_UPDATE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[5], UpdateProductRequest, Product)
-_CATALOG_SERVICE_DELETE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[6], DeleteProductRequest, Product)
-_CATALOG_SERVICE_UNDELETE_PRODUCT: Final = Method.of(_CATALOG_SERVICE.methods[7], UndeleteProductRequest, Product)
-_CATALOG_SERVICE_IMPORT_PRODUCTS: Final = Method.of(_CATALOG_SERVICE.methods[8], ImportProductsRequest, ImportProductsResponse)
+_SERVICE_0: Final = catalog_pb.desc().services[0]
+_SERVICE_0_CREATE_PRODUCT: Final = Method.of(_SERVICE_0.methods[0], CreateProductRequest, Product)
+_SERVICE_0_GET_PRODUCT: Final = Method.of(_SERVICE_0.methods[1], GetProductRequest, Product)
+_SERVICE_0_LIST_PRODUCTS: Final = Method.of(_SERVICE_0.methods[2], ListProductsRequest, ListProductsResponse)
+_SERVICE_0_SEARCH_PRODUCTS: Final = Method.of(_SERVICE_0.methods[3], SearchProductsRequest, SearchProductsResponse)
+_SERVICE_0_BATCH_GET_PRODUCTS: Final = Method.of(_SERVICE_0.methods[4], BatchGetProductsRequest, BatchGetProductsResponse)
+_SERVICE_0_UPDATE_PRODUCT: Final = Method.of(_SERVICE_0.methods[5], UpdateProductRequest, Product)
+_SERVICE_0_DELETE_PRODUCT: Final = Method.of(_SERVICE_0.methods[6], DeleteProductRequest, Product)
+_SERVICE_0_UNDELETE_PRODUCT: Final = Method.of(_SERVICE_0.methods[7], UndeleteProductRequest, Product)
+_SERVICE_0_IMPORT_PRODUCTS: Final = Method.of(_SERVICE_0.methods[8], ImportProductsRequest, ImportProductsResponse)
 
 
 class CatalogServiceBase(Service):
     """Manages the shop's products. Anyone can read products, only staff can change them."""
 
-    DESC: ClassVar[DescService] = _CATALOG_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def create_product(self, request: CreateProductRequest, call: Call) -> Product:
@@ -130,15 +130,15 @@ class CatalogServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_CATALOG_SERVICE_CREATE_PRODUCT, self.create_product),
-            Handler(_CATALOG_SERVICE_GET_PRODUCT, self.get_product),
-            Handler(_CATALOG_SERVICE_LIST_PRODUCTS, self.list_products),
-            Handler(_CATALOG_SERVICE_SEARCH_PRODUCTS, self.search_products),
-            Handler(_CATALOG_SERVICE_BATCH_GET_PRODUCTS, self.batch_get_products),
-            Handler(_CATALOG_SERVICE_UPDATE_PRODUCT, self.update_product),
-            Handler(_CATALOG_SERVICE_DELETE_PRODUCT, self.delete_product),
-            Handler(_CATALOG_SERVICE_UNDELETE_PRODUCT, self.undelete_product),
-            Handler(_CATALOG_SERVICE_IMPORT_PRODUCTS, self.import_products),
+            Handler(_SERVICE_0_CREATE_PRODUCT, self.create_product),
+            Handler(_SERVICE_0_GET_PRODUCT, self.get_product),
+            Handler(_SERVICE_0_LIST_PRODUCTS, self.list_products),
+            Handler(_SERVICE_0_SEARCH_PRODUCTS, self.search_products),
+            Handler(_SERVICE_0_BATCH_GET_PRODUCTS, self.batch_get_products),
+            Handler(_SERVICE_0_UPDATE_PRODUCT, self.update_product),
+            Handler(_SERVICE_0_DELETE_PRODUCT, self.delete_product),
+            Handler(_SERVICE_0_UNDELETE_PRODUCT, self.undelete_product),
+            Handler(_SERVICE_0_IMPORT_PRODUCTS, self.import_products),
         )
 
 
@@ -150,7 +150,7 @@ class CatalogServiceClient:
 
     async def create_product(self, request: CreateProductRequest, *, timeout_s: float | None = None) -> Product:
         """Creates a product. Staff only."""
-        return await self._channel.call(_CATALOG_SERVICE_CREATE_PRODUCT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def get_product(self, request: GetProductRequest, *, timeout_s: float | None = None) -> Product:
         """Returns a product. Deleted products are returned only to callers with the scope
@@ -158,7 +158,7 @@ class CatalogServiceClient:
 
         Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
-        return await self._channel.call(_CATALOG_SERVICE_GET_PRODUCT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_PRODUCT, request, timeout_s=timeout_s)
 
     async def list_products(self, request: ListProductsRequest, *, timeout_s: float | None = None) -> ListProductsResponse:
         """Lists products. The list can be filtered and sorted.
@@ -170,7 +170,7 @@ class CatalogServiceClient:
         Fails with INVALID_ARGUMENT if `filter` (reason `FILTER_INVALID`) or `order_by` (reason
         `ORDER_BY_INVALID`) can't be parsed. The message gives the column.
         """
-        return await self._channel.call(_CATALOG_SERVICE_LIST_PRODUCTS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_PRODUCTS, request, timeout_s=timeout_s)
 
     async def search_products(self, request: SearchProductsRequest, *, timeout_s: float | None = None) -> SearchProductsResponse:
         """Searches products by the words of their title, description and category, best match first. All
@@ -178,7 +178,7 @@ class CatalogServiceClient:
         those that match by their title alone take precedence, and better matches among the others can
         be missing.
         """
-        return await self._channel.call(_CATALOG_SERVICE_SEARCH_PRODUCTS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SEARCH_PRODUCTS, request, timeout_s=timeout_s)
 
     async def batch_get_products(self, request: BatchGetProductsRequest, *, timeout_s: float | None = None) -> BatchGetProductsResponse:
         """Returns up to 100 products by name, in the order of the names (AIP-231). Deleted products are
@@ -187,7 +187,7 @@ class CatalogServiceClient:
         Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if any of the products does not exist. The
         error lists every missing product.
         """
-        return await self._channel.call(_CATALOG_SERVICE_BATCH_GET_PRODUCTS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_BATCH_GET_PRODUCTS, request, timeout_s=timeout_s)
 
     async def update_product(self, request: UpdateProductRequest, *, timeout_s: float | None = None) -> Product:
         """Updates a product. Only the fields in the update mask are changed. Staff only.
@@ -195,7 +195,7 @@ class CatalogServiceClient:
         Fails with FAILED_PRECONDITION (reason `PRODUCT_DELETED`) if the product is deleted, and with
         ABORTED (reason `ETAG_MISMATCH`) if `product.etag` is set and is not the current version.
         """
-        return await self._channel.call(_CATALOG_SERVICE_UPDATE_PRODUCT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UPDATE_PRODUCT, request, timeout_s=timeout_s)
 
     async def delete_product(self, request: DeleteProductRequest, *, timeout_s: float | None = None) -> Product:
         """Deletes a product. Deleted products can be restored with UndeleteProduct. Staff only.
@@ -203,7 +203,7 @@ class CatalogServiceClient:
         Fails with NOT_FOUND if the product does not exist (reason `PRODUCT_NOT_FOUND`) or is already
         deleted (reason `PRODUCT_DELETED`, AIP-164).
         """
-        return await self._channel.call(_CATALOG_SERVICE_DELETE_PRODUCT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_DELETE_PRODUCT, request, timeout_s=timeout_s)
 
     async def undelete_product(self, request: UndeleteProductRequest, *, timeout_s: float | None = None) -> Product:
         """Restores a deleted product. Staff only.
@@ -211,7 +211,7 @@ class CatalogServiceClient:
         Fails with ALREADY_EXISTS (reason `PRODUCT_NOT_DELETED`) if the product is not deleted
         (AIP-164).
         """
-        return await self._channel.call(_CATALOG_SERVICE_UNDELETE_PRODUCT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UNDELETE_PRODUCT, request, timeout_s=timeout_s)
 
     async def import_products(self, requests: AsyncIterable[ImportProductsRequest], *, timeout_s: float | None = None) -> ImportProductsResponse:
         """Creates and updates up to 1,000,000 products from a file of JSON lines (NDJSON). Each line is a
@@ -231,4 +231,4 @@ class CatalogServiceClient:
         Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CALLS`) if two other imports are running in the
         same process.
         """
-        return await self._channel.collect(_CATALOG_SERVICE_IMPORT_PRODUCTS, requests, timeout_s=timeout_s)
+        return await self._channel.collect(_SERVICE_0_IMPORT_PRODUCTS, requests, timeout_s=timeout_s)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 
-_CATEGORIES_SERVICE: Final = categories_pb.desc().services[0]
-_CATEGORIES_SERVICE_CREATE_CATEGORY: Final = Method.of(_CATEGORIES_SERVICE.methods[0], CreateCategoryRequest, Category)
-_CATEGORIES_SERVICE_GET_CATEGORY: Final = Method.of(_CATEGORIES_SERVICE.methods[1], GetCategoryRequest, Category)
-_CATEGORIES_SERVICE_LIST_CATEGORIES: Final = Method.of(_CATEGORIES_SERVICE.methods[2], ListCategoriesRequest, ListCategoriesResponse)
-_CATEGORIES_SERVICE_UPDATE_CATEGORY: Final = Method.of(_CATEGORIES_SERVICE.methods[3], UpdateCategoryRequest, Category)
-_CATEGORIES_SERVICE_DELETE_CATEGORY: Final = Method.of(_CATEGORIES_SERVICE.methods[4], DeleteCategoryRequest, Empty)
+_SERVICE_0: Final = categories_pb.desc().services[0]
+_SERVICE_0_CREATE_CATEGORY: Final = Method.of(_SERVICE_0.methods[0], CreateCategoryRequest, Category)
+_SERVICE_0_GET_CATEGORY: Final = Method.of(_SERVICE_0.methods[1], GetCategoryRequest, Category)
+_SERVICE_0_LIST_CATEGORIES: Final = Method.of(_SERVICE_0.methods[2], ListCategoriesRequest, ListCategoriesResponse)
+_SERVICE_0_UPDATE_CATEGORY: Final = Method.of(_SERVICE_0.methods[3], UpdateCategoryRequest, Category)
+_SERVICE_0_DELETE_CATEGORY: Final = Method.of(_SERVICE_0.methods[4], DeleteCategoryRequest, Empty)
 
 
 class CategoriesServiceBase(Service):
@@ -39,7 +39,7 @@ class CategoriesServiceBase(Service):
     To list the products of a category and of all categories below it, call ListProducts.
     """
 
-    DESC: ClassVar[DescService] = _CATEGORIES_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def create_category(self, request: CreateCategoryRequest, call: Call) -> Category:
@@ -85,11 +85,11 @@ class CategoriesServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_CATEGORIES_SERVICE_CREATE_CATEGORY, self.create_category),
-            Handler(_CATEGORIES_SERVICE_GET_CATEGORY, self.get_category),
-            Handler(_CATEGORIES_SERVICE_LIST_CATEGORIES, self.list_categories),
-            Handler(_CATEGORIES_SERVICE_UPDATE_CATEGORY, self.update_category),
-            Handler(_CATEGORIES_SERVICE_DELETE_CATEGORY, self.delete_category),
+            Handler(_SERVICE_0_CREATE_CATEGORY, self.create_category),
+            Handler(_SERVICE_0_GET_CATEGORY, self.get_category),
+            Handler(_SERVICE_0_LIST_CATEGORIES, self.list_categories),
+            Handler(_SERVICE_0_UPDATE_CATEGORY, self.update_category),
+            Handler(_SERVICE_0_DELETE_CATEGORY, self.delete_category),
         )
 
 
@@ -109,21 +109,21 @@ class CategoriesServiceClient:
         FAILED_PRECONDITION if the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`)
         or more than 2000 categories (reason `CATEGORIES_TOO_MANY`).
         """
-        return await self._channel.call(_CATEGORIES_SERVICE_CREATE_CATEGORY, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_CATEGORY, request, timeout_s=timeout_s)
 
     async def get_category(self, request: GetCategoryRequest, *, timeout_s: float | None = None) -> Category:
         """Returns a category.
 
         Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if the category does not exist.
         """
-        return await self._channel.call(_CATEGORIES_SERVICE_GET_CATEGORY, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_CATEGORY, request, timeout_s=timeout_s)
 
     async def list_categories(self, request: ListCategoriesRequest, *, timeout_s: float | None = None) -> ListCategoriesResponse:
         """Lists all categories, or those directly below `parent`, ordered by identifier.
 
         Fails with NOT_FOUND (reason `CATEGORY_NOT_FOUND`) if `parent` does not exist.
         """
-        return await self._channel.call(_CATEGORIES_SERVICE_LIST_CATEGORIES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_CATEGORIES, request, timeout_s=timeout_s)
 
     async def update_category(self, request: UpdateCategoryRequest, *, timeout_s: float | None = None) -> Category:
         """Updates a category. Only the fields in the update mask are changed. Changing `parent` moves the
@@ -133,7 +133,7 @@ class CategoriesServiceClient:
         FAILED_PRECONDITION if the category would be moved below itself (reason `CATEGORY_CYCLE`) or if
         the tree would have more than 10 levels (reason `CATEGORIES_TOO_DEEP`).
         """
-        return await self._channel.call(_CATEGORIES_SERVICE_UPDATE_CATEGORY, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UPDATE_CATEGORY, request, timeout_s=timeout_s)
 
     async def delete_category(self, request: DeleteCategoryRequest, *, timeout_s: float | None = None) -> Empty:
         """Deletes a category. Staff only.
@@ -142,4 +142,4 @@ class CategoriesServiceClient:
         FAILED_PRECONDITION (reason `CATEGORY_IN_USE`) if other categories are below it or products
         belong to it. Deleted products count, because they can be restored.
         """
-        return await self._channel.call(_CATEGORIES_SERVICE_DELETE_CATEGORY, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_DELETE_CATEGORY, request, timeout_s=timeout_s)

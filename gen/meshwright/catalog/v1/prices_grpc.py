@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 
-_PRICES_SERVICE: Final = prices_pb.desc().services[0]
-_PRICES_SERVICE_CREATE_PRICE: Final = Method.of(_PRICES_SERVICE.methods[0], CreatePriceRequest, Price)
-_PRICES_SERVICE_GET_PRICE: Final = Method.of(_PRICES_SERVICE.methods[1], GetPriceRequest, Price)
-_PRICES_SERVICE_LIST_PRICES: Final = Method.of(_PRICES_SERVICE.methods[2], ListPricesRequest, ListPricesResponse)
-_PRICES_SERVICE_UPDATE_PRICE: Final = Method.of(_PRICES_SERVICE.methods[3], UpdatePriceRequest, Price)
-_PRICES_SERVICE_DELETE_PRICE: Final = Method.of(_PRICES_SERVICE.methods[4], DeletePriceRequest, Empty)
+_SERVICE_0: Final = prices_pb.desc().services[0]
+_SERVICE_0_CREATE_PRICE: Final = Method.of(_SERVICE_0.methods[0], CreatePriceRequest, Price)
+_SERVICE_0_GET_PRICE: Final = Method.of(_SERVICE_0.methods[1], GetPriceRequest, Price)
+_SERVICE_0_LIST_PRICES: Final = Method.of(_SERVICE_0.methods[2], ListPricesRequest, ListPricesResponse)
+_SERVICE_0_UPDATE_PRICE: Final = Method.of(_SERVICE_0.methods[3], UpdatePriceRequest, Price)
+_SERVICE_0_DELETE_PRICE: Final = Method.of(_SERVICE_0.methods[4], DeletePriceRequest, Empty)
 
 
 class PricesServiceBase(Service):
@@ -42,7 +42,7 @@ class PricesServiceBase(Service):
     price.
     """
 
-    DESC: ClassVar[DescService] = _PRICES_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def create_price(self, request: CreatePriceRequest, call: Call) -> Price:
@@ -89,11 +89,11 @@ class PricesServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_PRICES_SERVICE_CREATE_PRICE, self.create_price),
-            Handler(_PRICES_SERVICE_GET_PRICE, self.get_price),
-            Handler(_PRICES_SERVICE_LIST_PRICES, self.list_prices),
-            Handler(_PRICES_SERVICE_UPDATE_PRICE, self.update_price),
-            Handler(_PRICES_SERVICE_DELETE_PRICE, self.delete_price),
+            Handler(_SERVICE_0_CREATE_PRICE, self.create_price),
+            Handler(_SERVICE_0_GET_PRICE, self.get_price),
+            Handler(_SERVICE_0_LIST_PRICES, self.list_prices),
+            Handler(_SERVICE_0_UPDATE_PRICE, self.update_price),
+            Handler(_SERVICE_0_DELETE_PRICE, self.delete_price),
         )
 
 
@@ -117,14 +117,14 @@ class PricesServiceClient:
         `PRICES_OVERLAP`) or if the product already has 100 prices that have not ended (reason
         `PRICES_TOO_MANY`).
         """
-        return await self._channel.call(_PRICES_SERVICE_CREATE_PRICE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_PRICE, request, timeout_s=timeout_s)
 
     async def get_price(self, request: GetPriceRequest, *, timeout_s: float | None = None) -> Price:
         """Returns a scheduled price.
 
         Fails with NOT_FOUND (reason `PRICE_NOT_FOUND`) if the price does not exist.
         """
-        return await self._channel.call(_PRICES_SERVICE_GET_PRICE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_PRICE, request, timeout_s=timeout_s)
 
     async def list_prices(self, request: ListPricesRequest, *, timeout_s: float | None = None) -> ListPricesResponse:
         """Lists the scheduled prices of a product, latest start first. Prices are kept for a year after
@@ -132,7 +132,7 @@ class PricesServiceClient:
 
         Fails with NOT_FOUND (reason `PRODUCT_NOT_FOUND`) if the product does not exist.
         """
-        return await self._channel.call(_PRICES_SERVICE_LIST_PRICES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_PRICES, request, timeout_s=timeout_s)
 
     async def update_price(self, request: UpdatePriceRequest, *, timeout_s: float | None = None) -> Price:
         """Updates a scheduled price. Only the fields in the update mask are changed. Once a price is in
@@ -142,7 +142,7 @@ class PricesServiceClient:
         `PRICES_OVERLAP`), if the price has ended (reason `PRICE_ENDED`), or if the price is in force
         and a field other than `valid_until` would change (reason `PRICE_IN_FORCE`).
         """
-        return await self._channel.call(_PRICES_SERVICE_UPDATE_PRICE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UPDATE_PRICE, request, timeout_s=timeout_s)
 
     async def delete_price(self, request: DeletePriceRequest, *, timeout_s: float | None = None) -> Empty:
         """Deletes a scheduled price that is not in force yet.
@@ -150,4 +150,4 @@ class PricesServiceClient:
         Fails with FAILED_PRECONDITION (reason `PRICE_IN_FORCE`) if the price is or was in force,
         because orders may have been placed at it. To end such a price, update `valid_until`.
         """
-        return await self._channel.call(_PRICES_SERVICE_DELETE_PRICE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_DELETE_PRICE, request, timeout_s=timeout_s)

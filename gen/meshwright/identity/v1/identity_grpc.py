@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
 
 
-_IDENTITY_SERVICE: Final = identity_pb.desc().services[0]
-_IDENTITY_SERVICE_CREATE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[0], CreateUserRequest, User)
-_IDENTITY_SERVICE_GET_USER: Final = Method.of(_IDENTITY_SERVICE.methods[1], GetUserRequest, User)
-_IDENTITY_SERVICE_UPDATE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[2], UpdateUserRequest, User)
-_IDENTITY_SERVICE_DELETE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[3], DeleteUserRequest, DeleteUserResponse)
-_IDENTITY_SERVICE_REQUEST_EMAIL_CONFIRMATION: Final = Method.of(_IDENTITY_SERVICE.methods[4], RequestEmailConfirmationRequest, RequestEmailConfirmationResponse)
-_IDENTITY_SERVICE_CONFIRM_EMAIL: Final = Method.of(_IDENTITY_SERVICE.methods[5], ConfirmEmailRequest, ConfirmEmailResponse)
-_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET: Final = Method.of(_IDENTITY_SERVICE.methods[6], RequestPasswordResetRequest, RequestPasswordResetResponse)
-_IDENTITY_SERVICE_RESET_PASSWORD: Final = Method.of(_IDENTITY_SERVICE.methods[7], ResetPasswordRequest, ResetPasswordResponse)
-_IDENTITY_SERVICE_CHANGE_PASSWORD: Final = Method.of(_IDENTITY_SERVICE.methods[8], ChangePasswordRequest, ChangePasswordResponse)
-_IDENTITY_SERVICE_CHANGE_EMAIL: Final = Method.of(_IDENTITY_SERVICE.methods[9], ChangeEmailRequest, ChangeEmailResponse)
-_IDENTITY_SERVICE_LIST_SESSIONS: Final = Method.of(_IDENTITY_SERVICE.methods[10], ListSessionsRequest, ListSessionsResponse)
-_IDENTITY_SERVICE_DELETE_SESSION: Final = Method.of(_IDENTITY_SERVICE.methods[11], DeleteSessionRequest, DeleteSessionResponse)
-_IDENTITY_SERVICE_ISSUE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[12], IssueTokenRequest, Token)
-_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[13], IssueWorkloadTokenRequest, Token)
-_IDENTITY_SERVICE_REVOKE_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[14], RevokeTokenRequest, RevokeTokenResponse)
-_IDENTITY_SERVICE_LIST_ENDED_TOKENS: Final = Method.of(_IDENTITY_SERVICE.methods[15], ListEndedTokensRequest, ListEndedTokensResponse)
-_IDENTITY_SERVICE_GET_JWKS: Final = Method.of(_IDENTITY_SERVICE.methods[16], GetJwksRequest, Jwks)
-_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION: Final = Method.of(_IDENTITY_SERVICE.methods[17], GetOpenIdConfigurationRequest, OpenIdConfiguration)
-_IDENTITY_SERVICE_RESOLVE_USER: Final = Method.of(_IDENTITY_SERVICE.methods[18], ResolveUserRequest, ResolveUserResponse)
-_IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN: Final = Method.of(_IDENTITY_SERVICE.methods[19], FetchOneTimeTokenRequest, FetchOneTimeTokenResponse)
+_SERVICE_0: Final = identity_pb.desc().services[0]
+_SERVICE_0_CREATE_USER: Final = Method.of(_SERVICE_0.methods[0], CreateUserRequest, User)
+_SERVICE_0_GET_USER: Final = Method.of(_SERVICE_0.methods[1], GetUserRequest, User)
+_SERVICE_0_UPDATE_USER: Final = Method.of(_SERVICE_0.methods[2], UpdateUserRequest, User)
+_SERVICE_0_DELETE_USER: Final = Method.of(_SERVICE_0.methods[3], DeleteUserRequest, DeleteUserResponse)
+_SERVICE_0_REQUEST_EMAIL_CONFIRMATION: Final = Method.of(_SERVICE_0.methods[4], RequestEmailConfirmationRequest, RequestEmailConfirmationResponse)
+_SERVICE_0_CONFIRM_EMAIL: Final = Method.of(_SERVICE_0.methods[5], ConfirmEmailRequest, ConfirmEmailResponse)
+_SERVICE_0_REQUEST_PASSWORD_RESET: Final = Method.of(_SERVICE_0.methods[6], RequestPasswordResetRequest, RequestPasswordResetResponse)
+_SERVICE_0_RESET_PASSWORD: Final = Method.of(_SERVICE_0.methods[7], ResetPasswordRequest, ResetPasswordResponse)
+_SERVICE_0_CHANGE_PASSWORD: Final = Method.of(_SERVICE_0.methods[8], ChangePasswordRequest, ChangePasswordResponse)
+_SERVICE_0_CHANGE_EMAIL: Final = Method.of(_SERVICE_0.methods[9], ChangeEmailRequest, ChangeEmailResponse)
+_SERVICE_0_LIST_SESSIONS: Final = Method.of(_SERVICE_0.methods[10], ListSessionsRequest, ListSessionsResponse)
+_SERVICE_0_DELETE_SESSION: Final = Method.of(_SERVICE_0.methods[11], DeleteSessionRequest, DeleteSessionResponse)
+_SERVICE_0_ISSUE_TOKEN: Final = Method.of(_SERVICE_0.methods[12], IssueTokenRequest, Token)
+_SERVICE_0_ISSUE_WORKLOAD_TOKEN: Final = Method.of(_SERVICE_0.methods[13], IssueWorkloadTokenRequest, Token)
+_SERVICE_0_REVOKE_TOKEN: Final = Method.of(_SERVICE_0.methods[14], RevokeTokenRequest, RevokeTokenResponse)
+_SERVICE_0_LIST_ENDED_TOKENS: Final = Method.of(_SERVICE_0.methods[15], ListEndedTokensRequest, ListEndedTokensResponse)
+_SERVICE_0_GET_JWKS: Final = Method.of(_SERVICE_0.methods[16], GetJwksRequest, Jwks)
+_SERVICE_0_GET_OPEN_ID_CONFIGURATION: Final = Method.of(_SERVICE_0.methods[17], GetOpenIdConfigurationRequest, OpenIdConfiguration)
+_SERVICE_0_RESOLVE_USER: Final = Method.of(_SERVICE_0.methods[18], ResolveUserRequest, ResolveUserResponse)
+_SERVICE_0_FETCH_ONE_TIME_TOKEN: Final = Method.of(_SERVICE_0.methods[19], FetchOneTimeTokenRequest, FetchOneTimeTokenResponse)
 
 
 class IdentityServiceBase(Service):
     """Manages users, and issues the access tokens that all other services verify."""
 
-    DESC: ClassVar[DescService] = _IDENTITY_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def create_user(self, request: CreateUserRequest, call: Call) -> User:
@@ -230,26 +230,26 @@ class IdentityServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_IDENTITY_SERVICE_CREATE_USER, self.create_user),
-            Handler(_IDENTITY_SERVICE_GET_USER, self.get_user),
-            Handler(_IDENTITY_SERVICE_UPDATE_USER, self.update_user),
-            Handler(_IDENTITY_SERVICE_DELETE_USER, self.delete_user),
-            Handler(_IDENTITY_SERVICE_REQUEST_EMAIL_CONFIRMATION, self.request_email_confirmation),
-            Handler(_IDENTITY_SERVICE_CONFIRM_EMAIL, self.confirm_email),
-            Handler(_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET, self.request_password_reset),
-            Handler(_IDENTITY_SERVICE_RESET_PASSWORD, self.reset_password),
-            Handler(_IDENTITY_SERVICE_CHANGE_PASSWORD, self.change_password),
-            Handler(_IDENTITY_SERVICE_CHANGE_EMAIL, self.change_email),
-            Handler(_IDENTITY_SERVICE_LIST_SESSIONS, self.list_sessions),
-            Handler(_IDENTITY_SERVICE_DELETE_SESSION, self.delete_session),
-            Handler(_IDENTITY_SERVICE_ISSUE_TOKEN, self.issue_token),
-            Handler(_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN, self.issue_workload_token),
-            Handler(_IDENTITY_SERVICE_REVOKE_TOKEN, self.revoke_token),
-            Handler(_IDENTITY_SERVICE_LIST_ENDED_TOKENS, self.list_ended_tokens),
-            Handler(_IDENTITY_SERVICE_GET_JWKS, self.get_jwks),
-            Handler(_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION, self.get_open_id_configuration),
-            Handler(_IDENTITY_SERVICE_RESOLVE_USER, self.resolve_user),
-            Handler(_IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN, self.fetch_one_time_token),
+            Handler(_SERVICE_0_CREATE_USER, self.create_user),
+            Handler(_SERVICE_0_GET_USER, self.get_user),
+            Handler(_SERVICE_0_UPDATE_USER, self.update_user),
+            Handler(_SERVICE_0_DELETE_USER, self.delete_user),
+            Handler(_SERVICE_0_REQUEST_EMAIL_CONFIRMATION, self.request_email_confirmation),
+            Handler(_SERVICE_0_CONFIRM_EMAIL, self.confirm_email),
+            Handler(_SERVICE_0_REQUEST_PASSWORD_RESET, self.request_password_reset),
+            Handler(_SERVICE_0_RESET_PASSWORD, self.reset_password),
+            Handler(_SERVICE_0_CHANGE_PASSWORD, self.change_password),
+            Handler(_SERVICE_0_CHANGE_EMAIL, self.change_email),
+            Handler(_SERVICE_0_LIST_SESSIONS, self.list_sessions),
+            Handler(_SERVICE_0_DELETE_SESSION, self.delete_session),
+            Handler(_SERVICE_0_ISSUE_TOKEN, self.issue_token),
+            Handler(_SERVICE_0_ISSUE_WORKLOAD_TOKEN, self.issue_workload_token),
+            Handler(_SERVICE_0_REVOKE_TOKEN, self.revoke_token),
+            Handler(_SERVICE_0_LIST_ENDED_TOKENS, self.list_ended_tokens),
+            Handler(_SERVICE_0_GET_JWKS, self.get_jwks),
+            Handler(_SERVICE_0_GET_OPEN_ID_CONFIGURATION, self.get_open_id_configuration),
+            Handler(_SERVICE_0_RESOLVE_USER, self.resolve_user),
+            Handler(_SERVICE_0_FETCH_ONE_TIME_TOKEN, self.fetch_one_time_token),
         )
 
 
@@ -266,21 +266,21 @@ class IdentityServiceClient:
         account. In that case nothing is changed, the returned user does not exist, and the mail
         informs the owner of the account.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_CREATE_USER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_USER, request, timeout_s=timeout_s)
 
     async def get_user(self, request: GetUserRequest, *, timeout_s: float | None = None) -> User:
         """Returns the caller's own user.
 
         Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_GET_USER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_USER, request, timeout_s=timeout_s)
 
     async def update_user(self, request: UpdateUserRequest, *, timeout_s: float | None = None) -> User:
         """Updates the caller's own user. Only the fields in the update mask are changed.
 
         Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_UPDATE_USER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UPDATE_USER, request, timeout_s=timeout_s)
 
     async def delete_user(self, request: DeleteUserRequest, *, timeout_s: float | None = None) -> DeleteUserResponse:
         """Deletes the caller's own user and all personal data permanently. All tokens of the user are
@@ -288,7 +288,7 @@ class IdentityServiceClient:
 
         Fails with NOT_FOUND (reason `USER_NOT_FOUND`) for any other user, even if it exists.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_DELETE_USER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_DELETE_USER, request, timeout_s=timeout_s)
 
     async def request_email_confirmation(self, request: RequestEmailConfirmationRequest, *, timeout_s: float | None = None) -> RequestEmailConfirmationResponse:
         """Sends another mail with a link that confirms the caller's e-mail address. Links from earlier
@@ -297,7 +297,7 @@ class IdentityServiceClient:
         Fails with FAILED_PRECONDITION (reason `EMAIL_CONFIRMED`) if the address is already confirmed,
         and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) if a link was sent within the last day.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_REQUEST_EMAIL_CONFIRMATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_REQUEST_EMAIL_CONFIRMATION, request, timeout_s=timeout_s)
 
     async def confirm_email(self, request: ConfirmEmailRequest, *, timeout_s: float | None = None) -> ConfirmEmailResponse:
         """Confirms an e-mail address with the one-time token that was sent to it. If the token was sent
@@ -308,7 +308,7 @@ class IdentityServiceClient:
         address in the meantime. After too many wrong tokens from one client address, wrong tokens fail
         with RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
-        return await self._channel.call(_IDENTITY_SERVICE_CONFIRM_EMAIL, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
     async def request_password_reset(self, request: RequestPasswordResetRequest, *, timeout_s: float | None = None) -> RequestPasswordResetResponse:
         """Sends a mail with a link to set a new password.
@@ -318,7 +318,7 @@ class IdentityServiceClient:
         mail a day. After too many requests from one client address, the call fails with
         RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`).
         """
-        return await self._channel.call(_IDENTITY_SERVICE_REQUEST_PASSWORD_RESET, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_REQUEST_PASSWORD_RESET, request, timeout_s=timeout_s)
 
     async def reset_password(self, request: ResetPasswordRequest, *, timeout_s: float | None = None) -> ResetPasswordResponse:
         """Sets a new password with the one-time token that was sent by RequestPasswordReset. All sessions
@@ -328,7 +328,7 @@ class IdentityServiceClient:
         or used. After too many wrong tokens from one client address, wrong tokens fail with
         RESOURCE_EXHAUSTED (reason `TOO_MANY_WRONG_TOKENS`).
         """
-        return await self._channel.call(_IDENTITY_SERVICE_RESET_PASSWORD, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RESET_PASSWORD, request, timeout_s=timeout_s)
 
     async def change_password(self, request: ChangePasswordRequest, *, timeout_s: float | None = None) -> ChangePasswordResponse:
         """Changes the caller's own password. All other sessions end before the call returns, and links
@@ -337,7 +337,7 @@ class IdentityServiceClient:
         Fails with INVALID_ARGUMENT (reason `PASSWORD_WRONG`) if `old_password` is wrong. This counts
         as a failed sign-in, see IssueToken.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_CHANGE_PASSWORD, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CHANGE_PASSWORD, request, timeout_s=timeout_s)
 
     async def change_email(self, request: ChangeEmailRequest, *, timeout_s: float | None = None) -> ChangeEmailResponse:
         """Starts a change of the caller's own e-mail address. A mail to the new address contains a link
@@ -352,18 +352,18 @@ class IdentityServiceClient:
         a failed sign-in, and with RESOURCE_EXHAUSTED (reason `TOO_MANY_MAILS`) after a few changes
         within a day.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_CHANGE_EMAIL, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CHANGE_EMAIL, request, timeout_s=timeout_s)
 
     async def list_sessions(self, request: ListSessionsRequest, *, timeout_s: float | None = None) -> ListSessionsResponse:
         """Lists the caller's own sessions, most recently used first. Each sign-in is a session."""
-        return await self._channel.call(_IDENTITY_SERVICE_LIST_SESSIONS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_SESSIONS, request, timeout_s=timeout_s)
 
     async def delete_session(self, request: DeleteSessionRequest, *, timeout_s: float | None = None) -> DeleteSessionResponse:
         """Ends one of the caller's own sessions. Its tokens are revoked before the call returns.
 
         Fails with NOT_FOUND (reason `SESSION_NOT_FOUND`) if the caller has no such session.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_DELETE_SESSION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_DELETE_SESSION, request, timeout_s=timeout_s)
 
     async def issue_token(self, request: IssueTokenRequest, *, timeout_s: float | None = None) -> Token:
         """Issues an access token. This is the token endpoint of OAuth 2.0 (RFC 6749, section 3.2). The
@@ -378,7 +378,7 @@ class IdentityServiceClient:
         the right password, until the delay in `google.rpc.RetryInfo` has passed. The delay grows with
         each further failure.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_ISSUE_TOKEN, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_ISSUE_TOKEN, request, timeout_s=timeout_s)
 
     async def issue_workload_token(self, request: IssueWorkloadTokenRequest, *, timeout_s: float | None = None) -> Token:
         """Issues an access token to a workload. This token endpoint supports only the client credentials
@@ -387,7 +387,7 @@ class IdentityServiceClient:
 
         Fails with UNAUTHENTICATED (reason `INVALID_CLIENT`) if the credentials are wrong.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_ISSUE_WORKLOAD_TOKEN, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_ISSUE_WORKLOAD_TOKEN, request, timeout_s=timeout_s)
 
     async def revoke_token(self, request: RevokeTokenRequest, *, timeout_s: float | None = None) -> RevokeTokenResponse:
         """Revokes a token (RFC 7009). Revoking an access token revokes only that token. Revoking a
@@ -397,7 +397,7 @@ class IdentityServiceClient:
         The call returns when all processes that verify tokens have acknowledged the revocation, or
         after two seconds without an acknowledgement.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_REVOKE_TOKEN, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_REVOKE_TOKEN, request, timeout_s=timeout_s)
 
     async def list_ended_tokens(self, request: ListEndedTokensRequest, *, timeout_s: float | None = None) -> ListEndedTokensResponse:
         """Lists the tokens that became invalid before they expired. Processes that verify tokens call it.
@@ -406,15 +406,15 @@ class IdentityServiceClient:
         until one does, for up to `wait_s` seconds. It needs no access token, because the entries are
         hashes of identifiers that only the holders of the tokens know.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_LIST_ENDED_TOKENS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_ENDED_TOKENS, request, timeout_s=timeout_s)
 
     async def get_jwks(self, request: GetJwksRequest, *, timeout_s: float | None = None) -> Jwks:
         """Returns the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517)."""
-        return await self._channel.call(_IDENTITY_SERVICE_GET_JWKS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_JWKS, request, timeout_s=timeout_s)
 
     async def get_open_id_configuration(self, request: GetOpenIdConfigurationRequest, *, timeout_s: float | None = None) -> OpenIdConfiguration:
         """Returns the issuer's metadata (RFC 8414 and OpenID Connect Discovery 1.0)."""
-        return await self._channel.call(_IDENTITY_SERVICE_GET_OPEN_ID_CONFIGURATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_OPEN_ID_CONFIGURATION, request, timeout_s=timeout_s)
 
     async def resolve_user(self, request: ResolveUserRequest, *, timeout_s: float | None = None) -> ResolveUserResponse:
         """Returns the e-mail address and the display name of a user. Internal. This is the only method
@@ -422,7 +422,7 @@ class IdentityServiceClient:
 
         Fails with NOT_FOUND (reason `USER_NOT_FOUND`) if the user does not exist.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_RESOLVE_USER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RESOLVE_USER, request, timeout_s=timeout_s)
 
     async def fetch_one_time_token(self, request: FetchOneTimeTokenRequest, *, timeout_s: float | None = None) -> FetchOneTimeTokenResponse:
         """Returns the link for a mail, which contains the one-time token, and the address to send the
@@ -432,4 +432,4 @@ class IdentityServiceClient:
         Fails with NOT_FOUND (reason `ONE_TIME_TOKEN_NOT_FOUND`) if the token was used, has expired, or
         if its user was deleted.
         """
-        return await self._channel.call(_IDENTITY_SERVICE_FETCH_ONE_TIME_TOKEN, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_FETCH_ONE_TIME_TOKEN, request, timeout_s=timeout_s)

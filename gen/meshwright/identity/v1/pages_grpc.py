@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 
-_PAGES_SERVICE: Final = pages_pb.desc().services[0]
-_PAGES_SERVICE_SHOW_SIGN_IN: Final = Method.of(_PAGES_SERVICE.methods[0], ShowSignInRequest, HttpBody)
-_PAGES_SERVICE_SIGN_IN: Final = Method.of(_PAGES_SERVICE.methods[1], SignInRequest, HttpBody)
-_PAGES_SERVICE_SHOW_CONFIRM_EMAIL: Final = Method.of(_PAGES_SERVICE.methods[2], ShowConfirmEmailRequest, HttpBody)
-_PAGES_SERVICE_SUBMIT_CONFIRM_EMAIL: Final = Method.of(_PAGES_SERVICE.methods[3], SubmitConfirmEmailRequest, HttpBody)
-_PAGES_SERVICE_SHOW_RESET_PASSWORD: Final = Method.of(_PAGES_SERVICE.methods[4], ShowResetPasswordRequest, HttpBody)
-_PAGES_SERVICE_SUBMIT_RESET_PASSWORD: Final = Method.of(_PAGES_SERVICE.methods[5], SubmitResetPasswordRequest, HttpBody)
+_SERVICE_0: Final = pages_pb.desc().services[0]
+_SERVICE_0_SHOW_SIGN_IN: Final = Method.of(_SERVICE_0.methods[0], ShowSignInRequest, HttpBody)
+_SERVICE_0_SIGN_IN: Final = Method.of(_SERVICE_0.methods[1], SignInRequest, HttpBody)
+_SERVICE_0_SHOW_CONFIRM_EMAIL: Final = Method.of(_SERVICE_0.methods[2], ShowConfirmEmailRequest, HttpBody)
+_SERVICE_0_SUBMIT_CONFIRM_EMAIL: Final = Method.of(_SERVICE_0.methods[3], SubmitConfirmEmailRequest, HttpBody)
+_SERVICE_0_SHOW_RESET_PASSWORD: Final = Method.of(_SERVICE_0.methods[4], ShowResetPasswordRequest, HttpBody)
+_SERVICE_0_SUBMIT_RESET_PASSWORD: Final = Method.of(_SERVICE_0.methods[5], SubmitResetPasswordRequest, HttpBody)
 
 
 class PagesServiceBase(Service):
@@ -39,7 +39,7 @@ class PagesServiceBase(Service):
     mails link. The pages work without scripts.
     """
 
-    DESC: ClassVar[DescService] = _PAGES_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def show_sign_in(self, request: ShowSignInRequest, call: Call) -> HttpBody:
@@ -83,12 +83,12 @@ class PagesServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_PAGES_SERVICE_SHOW_SIGN_IN, self.show_sign_in),
-            Handler(_PAGES_SERVICE_SIGN_IN, self.sign_in),
-            Handler(_PAGES_SERVICE_SHOW_CONFIRM_EMAIL, self.show_confirm_email),
-            Handler(_PAGES_SERVICE_SUBMIT_CONFIRM_EMAIL, self.submit_confirm_email),
-            Handler(_PAGES_SERVICE_SHOW_RESET_PASSWORD, self.show_reset_password),
-            Handler(_PAGES_SERVICE_SUBMIT_RESET_PASSWORD, self.submit_reset_password),
+            Handler(_SERVICE_0_SHOW_SIGN_IN, self.show_sign_in),
+            Handler(_SERVICE_0_SIGN_IN, self.sign_in),
+            Handler(_SERVICE_0_SHOW_CONFIRM_EMAIL, self.show_confirm_email),
+            Handler(_SERVICE_0_SUBMIT_CONFIRM_EMAIL, self.submit_confirm_email),
+            Handler(_SERVICE_0_SHOW_RESET_PASSWORD, self.show_reset_password),
+            Handler(_SERVICE_0_SUBMIT_RESET_PASSWORD, self.submit_reset_password),
         )
 
 
@@ -108,34 +108,34 @@ class PagesServiceClient:
         If the client is unknown or does not have this redirect URI, the page shows an error and does
         not redirect. All other errors are sent to the redirect URI (section 4.1.2.1).
         """
-        return await self._channel.call(_PAGES_SERVICE_SHOW_SIGN_IN, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SHOW_SIGN_IN, request, timeout_s=timeout_s)
 
     async def sign_in(self, request: SignInRequest, *, timeout_s: float | None = None) -> HttpBody:
         """Handles the form of the sign-in page: signs the user in and redirects to the application with
         an authorization code (RFC 6749, section 4.1.2). If the password is wrong, the page is shown
         again.
         """
-        return await self._channel.call(_PAGES_SERVICE_SIGN_IN, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SIGN_IN, request, timeout_s=timeout_s)
 
     async def show_confirm_email(self, request: ShowConfirmEmailRequest, *, timeout_s: float | None = None) -> HttpBody:
         """Shows the page to which a mail links to confirm an e-mail address. The address is confirmed
         only when the form is submitted, because mail scanners open links too.
         """
-        return await self._channel.call(_PAGES_SERVICE_SHOW_CONFIRM_EMAIL, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SHOW_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
     async def submit_confirm_email(self, request: SubmitConfirmEmailRequest, *, timeout_s: float | None = None) -> HttpBody:
         """Handles the form of the page: confirms the e-mail address, like IdentityService.ConfirmEmail."""
-        return await self._channel.call(_PAGES_SERVICE_SUBMIT_CONFIRM_EMAIL, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SUBMIT_CONFIRM_EMAIL, request, timeout_s=timeout_s)
 
     async def show_reset_password(self, request: ShowResetPasswordRequest, *, timeout_s: float | None = None) -> HttpBody:
         """Shows the page to which a mail links to reset a password. Without a token, the page asks for
         the e-mail address to which such a mail is sent.
         """
-        return await self._channel.call(_PAGES_SERVICE_SHOW_RESET_PASSWORD, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SHOW_RESET_PASSWORD, request, timeout_s=timeout_s)
 
     async def submit_reset_password(self, request: SubmitResetPasswordRequest, *, timeout_s: float | None = None) -> HttpBody:
         """Handles the form of the page: with a token, resets the password, like
         IdentityService.ResetPassword; without a token, sends the mail, like
         IdentityService.RequestPasswordReset.
         """
-        return await self._channel.call(_PAGES_SERVICE_SUBMIT_RESET_PASSWORD, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SUBMIT_RESET_PASSWORD, request, timeout_s=timeout_s)

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 
-_INFORMATION_SERVICE: Final = information_pb.desc().services[0]
-_INFORMATION_SERVICE_GET_INFORMATION: Final = Method.of(_INFORMATION_SERVICE.methods[0], GetInformationRequest, Information)
+_SERVICE_0: Final = information_pb.desc().services[0]
+_SERVICE_0_GET_INFORMATION: Final = Method.of(_SERVICE_0.methods[0], GetInformationRequest, Information)
 
 
 class InformationServiceBase(Service):
     """Provides a single piece of information."""
 
-    DESC: ClassVar[DescService] = _INFORMATION_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def get_information(self, request: GetInformationRequest, call: Call) -> Information:
@@ -39,7 +39,7 @@ class InformationServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_INFORMATION_SERVICE_GET_INFORMATION, self.get_information),
+            Handler(_SERVICE_0_GET_INFORMATION, self.get_information),
         )
 
 
@@ -51,4 +51,4 @@ class InformationServiceClient:
 
     async def get_information(self, request: GetInformationRequest, *, timeout_s: float | None = None) -> Information:
         """Returns the information. Requires a valid access token, but no particular scope."""
-        return await self._channel.call(_INFORMATION_SERVICE_GET_INFORMATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_INFORMATION, request, timeout_s=timeout_s)

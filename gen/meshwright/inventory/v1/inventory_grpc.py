@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 
 
-_INVENTORY_SERVICE: Final = inventory_pb.desc().services[0]
-_INVENTORY_SERVICE_GET_AVAILABILITY: Final = Method.of(_INVENTORY_SERVICE.methods[0], GetAvailabilityRequest, Availability)
-_INVENTORY_SERVICE_GET_STOCK: Final = Method.of(_INVENTORY_SERVICE.methods[1], GetStockRequest, Stock)
-_INVENTORY_SERVICE_LIST_STOCK: Final = Method.of(_INVENTORY_SERVICE.methods[2], ListStockRequest, ListStockResponse)
-_INVENTORY_SERVICE_UPDATE_STOCK: Final = Method.of(_INVENTORY_SERVICE.methods[3], UpdateStockRequest, Stock)
-_INVENTORY_SERVICE_ADJUST_STOCK: Final = Method.of(_INVENTORY_SERVICE.methods[4], AdjustStockRequest, Stock)
-_INVENTORY_SERVICE_BATCH_ADJUST_STOCK: Final = Method.of(_INVENTORY_SERVICE.methods[5], BatchAdjustStockRequest, BatchAdjustStockResponse)
-_INVENTORY_SERVICE_LIST_ADJUSTMENTS: Final = Method.of(_INVENTORY_SERVICE.methods[6], ListAdjustmentsRequest, ListAdjustmentsResponse)
-_INVENTORY_SERVICE_LIST_REORDER_PROPOSALS: Final = Method.of(_INVENTORY_SERVICE.methods[7], ListReorderProposalsRequest, ListReorderProposalsResponse)
-_INVENTORY_SERVICE_WATCH_LOW_STOCK: Final = Method.of(_INVENTORY_SERVICE.methods[8], WatchLowStockRequest, WatchLowStockResponse)
-_INVENTORY_SERVICE_RESERVE: Final = Method.of(_INVENTORY_SERVICE.methods[9], ReserveRequest, Reservation)
-_INVENTORY_SERVICE_RELEASE: Final = Method.of(_INVENTORY_SERVICE.methods[10], ReleaseRequest, Reservation)
-_INVENTORY_SERVICE_COMMIT: Final = Method.of(_INVENTORY_SERVICE.methods[11], CommitRequest, Reservation)
+_SERVICE_0: Final = inventory_pb.desc().services[0]
+_SERVICE_0_GET_AVAILABILITY: Final = Method.of(_SERVICE_0.methods[0], GetAvailabilityRequest, Availability)
+_SERVICE_0_GET_STOCK: Final = Method.of(_SERVICE_0.methods[1], GetStockRequest, Stock)
+_SERVICE_0_LIST_STOCK: Final = Method.of(_SERVICE_0.methods[2], ListStockRequest, ListStockResponse)
+_SERVICE_0_UPDATE_STOCK: Final = Method.of(_SERVICE_0.methods[3], UpdateStockRequest, Stock)
+_SERVICE_0_ADJUST_STOCK: Final = Method.of(_SERVICE_0.methods[4], AdjustStockRequest, Stock)
+_SERVICE_0_BATCH_ADJUST_STOCK: Final = Method.of(_SERVICE_0.methods[5], BatchAdjustStockRequest, BatchAdjustStockResponse)
+_SERVICE_0_LIST_ADJUSTMENTS: Final = Method.of(_SERVICE_0.methods[6], ListAdjustmentsRequest, ListAdjustmentsResponse)
+_SERVICE_0_LIST_REORDER_PROPOSALS: Final = Method.of(_SERVICE_0.methods[7], ListReorderProposalsRequest, ListReorderProposalsResponse)
+_SERVICE_0_WATCH_LOW_STOCK: Final = Method.of(_SERVICE_0.methods[8], WatchLowStockRequest, WatchLowStockResponse)
+_SERVICE_0_RESERVE: Final = Method.of(_SERVICE_0.methods[9], ReserveRequest, Reservation)
+_SERVICE_0_RELEASE: Final = Method.of(_SERVICE_0.methods[10], ReleaseRequest, Reservation)
+_SERVICE_0_COMMIT: Final = Method.of(_SERVICE_0.methods[11], CommitRequest, Reservation)
 
 
 class InventoryServiceBase(Service):
     """Manages the stock of products and reserves it for orders. Stock is never oversold."""
 
-    DESC: ClassVar[DescService] = _INVENTORY_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def get_availability(self, request: GetAvailabilityRequest, call: Call) -> Availability:
@@ -134,18 +134,18 @@ class InventoryServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_INVENTORY_SERVICE_GET_AVAILABILITY, self.get_availability),
-            Handler(_INVENTORY_SERVICE_GET_STOCK, self.get_stock),
-            Handler(_INVENTORY_SERVICE_LIST_STOCK, self.list_stock),
-            Handler(_INVENTORY_SERVICE_UPDATE_STOCK, self.update_stock),
-            Handler(_INVENTORY_SERVICE_ADJUST_STOCK, self.adjust_stock),
-            Handler(_INVENTORY_SERVICE_BATCH_ADJUST_STOCK, self.batch_adjust_stock),
-            Handler(_INVENTORY_SERVICE_LIST_ADJUSTMENTS, self.list_adjustments),
-            Handler(_INVENTORY_SERVICE_LIST_REORDER_PROPOSALS, self.list_reorder_proposals),
-            Handler(_INVENTORY_SERVICE_WATCH_LOW_STOCK, self.watch_low_stock),
-            Handler(_INVENTORY_SERVICE_RESERVE, self.reserve),
-            Handler(_INVENTORY_SERVICE_RELEASE, self.release),
-            Handler(_INVENTORY_SERVICE_COMMIT, self.commit),
+            Handler(_SERVICE_0_GET_AVAILABILITY, self.get_availability),
+            Handler(_SERVICE_0_GET_STOCK, self.get_stock),
+            Handler(_SERVICE_0_LIST_STOCK, self.list_stock),
+            Handler(_SERVICE_0_UPDATE_STOCK, self.update_stock),
+            Handler(_SERVICE_0_ADJUST_STOCK, self.adjust_stock),
+            Handler(_SERVICE_0_BATCH_ADJUST_STOCK, self.batch_adjust_stock),
+            Handler(_SERVICE_0_LIST_ADJUSTMENTS, self.list_adjustments),
+            Handler(_SERVICE_0_LIST_REORDER_PROPOSALS, self.list_reorder_proposals),
+            Handler(_SERVICE_0_WATCH_LOW_STOCK, self.watch_low_stock),
+            Handler(_SERVICE_0_RESERVE, self.reserve),
+            Handler(_SERVICE_0_RELEASE, self.release),
+            Handler(_SERVICE_0_COMMIT, self.commit),
         )
 
 
@@ -160,20 +160,20 @@ class InventoryServiceClient:
 
         If the stock is not available at the moment, the edge returns `unknown` instead of an error.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_GET_AVAILABILITY, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_AVAILABILITY, request, timeout_s=timeout_s)
 
     async def get_stock(self, request: GetStockRequest, *, timeout_s: float | None = None) -> Stock:
         """Returns the stock of a product. Staff only.
 
         The stock of a product that was never in stock is zero.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_GET_STOCK, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_STOCK, request, timeout_s=timeout_s)
 
     async def list_stock(self, request: ListStockRequest, *, timeout_s: float | None = None) -> ListStockResponse:
         """Lists the stock of all products, or of those that are low in stock, ordered by product name.
         Staff only.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_LIST_STOCK, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_STOCK, request, timeout_s=timeout_s)
 
     async def update_stock(self, request: UpdateStockRequest, *, timeout_s: float | None = None) -> Stock:
         """Updates the reorder level and the reorder quantity of a product. Staff only.
@@ -181,7 +181,7 @@ class InventoryServiceClient:
         Fails with ABORTED (reason `ETAG_MISMATCH`) if `stock.etag` is set and is not the current
         version.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_UPDATE_STOCK, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UPDATE_STOCK, request, timeout_s=timeout_s)
 
     async def adjust_stock(self, request: AdjustStockRequest, *, timeout_s: float | None = None) -> Stock:
         """Adds units to the stock of a product or removes units from it, and records the reason. Staff
@@ -190,7 +190,7 @@ class InventoryServiceClient:
         Fails with FAILED_PRECONDITION if fewer units are available than are to be removed (reason
         `STOCK_SHORT`), or if the stock would exceed its maximum (reason `STOCK_FULL`).
         """
-        return await self._channel.call(_INVENTORY_SERVICE_ADJUST_STOCK, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_ADJUST_STOCK, request, timeout_s=timeout_s)
 
     async def batch_adjust_stock(self, request: BatchAdjustStockRequest, *, timeout_s: float | None = None) -> BatchAdjustStockResponse:
         """Adjusts the stock of up to 1000 products (AIP-234). Either all adjustments are made or none.
@@ -198,37 +198,37 @@ class InventoryServiceClient:
 
         Fails as AdjustStock does.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_BATCH_ADJUST_STOCK, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_BATCH_ADJUST_STOCK, request, timeout_s=timeout_s)
 
     async def list_adjustments(self, request: ListAdjustmentsRequest, *, timeout_s: float | None = None) -> ListAdjustmentsResponse:
         """Lists the adjustments of a product's stock, newest first. Staff only."""
-        return await self._channel.call(_INVENTORY_SERVICE_LIST_ADJUSTMENTS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_ADJUSTMENTS, request, timeout_s=timeout_s)
 
     async def list_reorder_proposals(self, request: ListReorderProposalsRequest, *, timeout_s: float | None = None) -> ListReorderProposalsResponse:
         """Lists the products whose available units are at or below their reorder level, with the quantity
         to order. Staff only.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_LIST_REORDER_PROPOSALS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_REORDER_PROPOSALS, request, timeout_s=timeout_s)
 
     def watch_low_stock(self, request: WatchLowStockRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchLowStockResponse]]:
         """Streams the products that are low in stock: first those that are low now, then each product
         that becomes low or is refilled. To continue a broken stream, send the last `resume_token`.
         Staff only.
         """
-        return self._channel.open(_INVENTORY_SERVICE_WATCH_LOW_STOCK, request, timeout_s=timeout_s)
+        return self._channel.open(_SERVICE_0_WATCH_LOW_STOCK, request, timeout_s=timeout_s)
 
     async def reserve(self, request: ReserveRequest, *, timeout_s: float | None = None) -> Reservation:
         """Reserves the products of an order, either all or none. If there are not enough units, the
         returned reservation has the state STATE_REJECTED. Repeated calls have no effect and return the
         first result. Internal.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_RESERVE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RESERVE, request, timeout_s=timeout_s)
 
     async def release(self, request: ReleaseRequest, *, timeout_s: float | None = None) -> Reservation:
         """Releases the reservation of an order. Committed units return to the stock. If the order has no
         reservation, later calls of Reserve for it have no effect. Internal.
         """
-        return await self._channel.call(_INVENTORY_SERVICE_RELEASE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RELEASE, request, timeout_s=timeout_s)
 
     async def commit(self, request: CommitRequest, *, timeout_s: float | None = None) -> Reservation:
         """Commits the reservation of an order: its units leave the stock. If the reservation has expired,
@@ -238,4 +238,4 @@ class InventoryServiceClient:
         `RESERVATION_NOT_FOUND`), or if the reservation was rejected, was released, or has expired and
         can't be renewed (reason `RESERVATION_STATE`).
         """
-        return await self._channel.call(_INVENTORY_SERVICE_COMMIT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_COMMIT, request, timeout_s=timeout_s)

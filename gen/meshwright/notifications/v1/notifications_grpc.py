@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 
 
-_NOTIFICATIONS_SERVICE: Final = notifications_pb.desc().services[0]
-_NOTIFICATIONS_SERVICE_GET_NOTIFICATION: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[0], GetNotificationRequest, Notification)
-_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[1], ListNotificationsRequest, ListNotificationsResponse)
-_NOTIFICATIONS_SERVICE_MARK_NOTIFICATION_READ: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[2], MarkNotificationReadRequest, Notification)
-_NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS: Final = Method.of(_NOTIFICATIONS_SERVICE.methods[3], WatchNotificationsRequest, WatchNotificationsResponse)
+_SERVICE_0: Final = notifications_pb.desc().services[0]
+_SERVICE_0_GET_NOTIFICATION: Final = Method.of(_SERVICE_0.methods[0], GetNotificationRequest, Notification)
+_SERVICE_0_LIST_NOTIFICATIONS: Final = Method.of(_SERVICE_0.methods[1], ListNotificationsRequest, ListNotificationsResponse)
+_SERVICE_0_MARK_NOTIFICATION_READ: Final = Method.of(_SERVICE_0.methods[2], MarkNotificationReadRequest, Notification)
+_SERVICE_0_WATCH_NOTIFICATIONS: Final = Method.of(_SERVICE_0.methods[3], WatchNotificationsRequest, WatchNotificationsResponse)
 
 
 class NotificationsServiceBase(Service):
     """Provides the caller's notifications, which are sent in the app, by mail and by SMS."""
 
-    DESC: ClassVar[DescService] = _NOTIFICATIONS_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def get_notification(self, request: GetNotificationRequest, call: Call) -> Notification:
@@ -72,10 +72,10 @@ class NotificationsServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_NOTIFICATIONS_SERVICE_GET_NOTIFICATION, self.get_notification),
-            Handler(_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS, self.list_notifications),
-            Handler(_NOTIFICATIONS_SERVICE_MARK_NOTIFICATION_READ, self.mark_notification_read),
-            Handler(_NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS, self.watch_notifications),
+            Handler(_SERVICE_0_GET_NOTIFICATION, self.get_notification),
+            Handler(_SERVICE_0_LIST_NOTIFICATIONS, self.list_notifications),
+            Handler(_SERVICE_0_MARK_NOTIFICATION_READ, self.mark_notification_read),
+            Handler(_SERVICE_0_WATCH_NOTIFICATIONS, self.watch_notifications),
         )
 
 
@@ -91,11 +91,11 @@ class NotificationsServiceClient:
         Fails with NOT_FOUND (reason `NOTIFICATION_NOT_FOUND`) if the notification does not exist or
         belongs to another user.
         """
-        return await self._channel.call(_NOTIFICATIONS_SERVICE_GET_NOTIFICATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_NOTIFICATION, request, timeout_s=timeout_s)
 
     async def list_notifications(self, request: ListNotificationsRequest, *, timeout_s: float | None = None) -> ListNotificationsResponse:
         """Lists the caller's notifications, newest first. Notifications are kept for 90 days."""
-        return await self._channel.call(_NOTIFICATIONS_SERVICE_LIST_NOTIFICATIONS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_NOTIFICATIONS, request, timeout_s=timeout_s)
 
     async def mark_notification_read(self, request: MarkNotificationReadRequest, *, timeout_s: float | None = None) -> Notification:
         """Marks a notification of the caller as read. Marking it again has no effect and returns the
@@ -103,7 +103,7 @@ class NotificationsServiceClient:
 
         Fails with NOT_FOUND as GetNotification does.
         """
-        return await self._channel.call(_NOTIFICATIONS_SERVICE_MARK_NOTIFICATION_READ, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_MARK_NOTIFICATION_READ, request, timeout_s=timeout_s)
 
     def watch_notifications(self, request: WatchNotificationsRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchNotificationsResponse]]:
         """Streams the caller's notifications. The stream begins with the current state of all existing
@@ -114,4 +114,4 @@ class NotificationsServiceClient:
         The stream fails with DEADLINE_EXCEEDED after an hour. To continue it, also after a lost
         connection, open a new stream with the last `resume_token`.
         """
-        return self._channel.open(_NOTIFICATIONS_SERVICE_WATCH_NOTIFICATIONS, request, timeout_s=timeout_s)
+        return self._channel.open(_SERVICE_0_WATCH_NOTIFICATIONS, request, timeout_s=timeout_s)

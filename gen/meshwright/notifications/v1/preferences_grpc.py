@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 
-_NOTIFICATION_PREFERENCES_SERVICE: Final = preferences_pb.desc().services[0]
-_NOTIFICATION_PREFERENCES_SERVICE_GET_NOTIFICATION_PREFERENCES: Final = Method.of(_NOTIFICATION_PREFERENCES_SERVICE.methods[0], GetNotificationPreferencesRequest, NotificationPreferences)
-_NOTIFICATION_PREFERENCES_SERVICE_UPDATE_NOTIFICATION_PREFERENCES: Final = Method.of(_NOTIFICATION_PREFERENCES_SERVICE.methods[1], UpdateNotificationPreferencesRequest, NotificationPreferences)
-_NOTIFICATION_PREFERENCES_SERVICE_SEND_PHONE_CODE: Final = Method.of(_NOTIFICATION_PREFERENCES_SERVICE.methods[2], SendPhoneCodeRequest, Empty)
-_NOTIFICATION_PREFERENCES_SERVICE_VERIFY_PHONE_NUMBER: Final = Method.of(_NOTIFICATION_PREFERENCES_SERVICE.methods[3], VerifyPhoneNumberRequest, NotificationPreferences)
+_SERVICE_0: Final = preferences_pb.desc().services[0]
+_SERVICE_0_GET_NOTIFICATION_PREFERENCES: Final = Method.of(_SERVICE_0.methods[0], GetNotificationPreferencesRequest, NotificationPreferences)
+_SERVICE_0_UPDATE_NOTIFICATION_PREFERENCES: Final = Method.of(_SERVICE_0.methods[1], UpdateNotificationPreferencesRequest, NotificationPreferences)
+_SERVICE_0_SEND_PHONE_CODE: Final = Method.of(_SERVICE_0.methods[2], SendPhoneCodeRequest, Empty)
+_SERVICE_0_VERIFY_PHONE_NUMBER: Final = Method.of(_SERVICE_0.methods[3], VerifyPhoneNumberRequest, NotificationPreferences)
 
 
 class NotificationPreferencesServiceBase(Service):
@@ -41,7 +41,7 @@ class NotificationPreferencesServiceBase(Service):
     preferences.
     """
 
-    DESC: ClassVar[DescService] = _NOTIFICATION_PREFERENCES_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def get_notification_preferences(self, request: GetNotificationPreferencesRequest, call: Call) -> NotificationPreferences:
@@ -81,10 +81,10 @@ class NotificationPreferencesServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_NOTIFICATION_PREFERENCES_SERVICE_GET_NOTIFICATION_PREFERENCES, self.get_notification_preferences),
-            Handler(_NOTIFICATION_PREFERENCES_SERVICE_UPDATE_NOTIFICATION_PREFERENCES, self.update_notification_preferences),
-            Handler(_NOTIFICATION_PREFERENCES_SERVICE_SEND_PHONE_CODE, self.send_phone_code),
-            Handler(_NOTIFICATION_PREFERENCES_SERVICE_VERIFY_PHONE_NUMBER, self.verify_phone_number),
+            Handler(_SERVICE_0_GET_NOTIFICATION_PREFERENCES, self.get_notification_preferences),
+            Handler(_SERVICE_0_UPDATE_NOTIFICATION_PREFERENCES, self.update_notification_preferences),
+            Handler(_SERVICE_0_SEND_PHONE_CODE, self.send_phone_code),
+            Handler(_SERVICE_0_VERIFY_PHONE_NUMBER, self.verify_phone_number),
         )
 
 
@@ -106,14 +106,14 @@ class NotificationPreferencesServiceClient:
 
         Fails with NOT_FOUND (reason `PREFERENCES_NOT_FOUND`) for the preferences of another user.
         """
-        return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_GET_NOTIFICATION_PREFERENCES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_NOTIFICATION_PREFERENCES, request, timeout_s=timeout_s)
 
     async def update_notification_preferences(self, request: UpdateNotificationPreferencesRequest, *, timeout_s: float | None = None) -> NotificationPreferences:
         """Updates the caller's preferences. Only the fields in the update mask are changed.
 
         Fails with NOT_FOUND as GetNotificationPreferences does.
         """
-        return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_UPDATE_NOTIFICATION_PREFERENCES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UPDATE_NOTIFICATION_PREFERENCES, request, timeout_s=timeout_s)
 
     async def send_phone_code(self, request: SendPhoneCodeRequest, *, timeout_s: float | None = None) -> Empty:
         """Sends a six-digit code to a phone number by SMS. The code can be used with VerifyPhoneNumber
@@ -124,7 +124,7 @@ class NotificationPreferencesServiceClient:
         day, with FAILED_PRECONDITION (reason `SMS_NOT_AVAILABLE`) if the shop sends no SMS, and with
         UNAVAILABLE (reason `SMS_UNAVAILABLE`) if the SMS gateway does not accept the message.
         """
-        return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_SEND_PHONE_CODE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SEND_PHONE_CODE, request, timeout_s=timeout_s)
 
     async def verify_phone_number(self, request: VerifyPhoneNumberRequest, *, timeout_s: float | None = None) -> NotificationPreferences:
         """Verifies a phone number with the code from SendPhoneCode, and sets it as the user's phone
@@ -134,4 +134,4 @@ class NotificationPreferencesServiceClient:
         `PHONE_CODE_WRONG`) if the code is wrong or has expired. After five wrong codes, a new code
         must be sent.
         """
-        return await self._channel.call(_NOTIFICATION_PREFERENCES_SERVICE_VERIFY_PHONE_NUMBER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_VERIFY_PHONE_NUMBER, request, timeout_s=timeout_s)

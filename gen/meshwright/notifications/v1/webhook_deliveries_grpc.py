@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 
-_WEBHOOK_DELIVERIES_SERVICE: Final = webhook_deliveries_pb.desc().services[0]
-_WEBHOOK_DELIVERIES_SERVICE_GET_WEBHOOK_DELIVERY: Final = Method.of(_WEBHOOK_DELIVERIES_SERVICE.methods[0], GetWebhookDeliveryRequest, WebhookDelivery)
-_WEBHOOK_DELIVERIES_SERVICE_LIST_WEBHOOK_DELIVERIES: Final = Method.of(_WEBHOOK_DELIVERIES_SERVICE.methods[1], ListWebhookDeliveriesRequest, ListWebhookDeliveriesResponse)
-_WEBHOOK_DELIVERIES_SERVICE_REDELIVER_WEBHOOK: Final = Method.of(_WEBHOOK_DELIVERIES_SERVICE.methods[2], RedeliverWebhookRequest, WebhookDelivery)
+_SERVICE_0: Final = webhook_deliveries_pb.desc().services[0]
+_SERVICE_0_GET_WEBHOOK_DELIVERY: Final = Method.of(_SERVICE_0.methods[0], GetWebhookDeliveryRequest, WebhookDelivery)
+_SERVICE_0_LIST_WEBHOOK_DELIVERIES: Final = Method.of(_SERVICE_0.methods[1], ListWebhookDeliveriesRequest, ListWebhookDeliveriesResponse)
+_SERVICE_0_REDELIVER_WEBHOOK: Final = Method.of(_SERVICE_0.methods[2], RedeliverWebhookRequest, WebhookDelivery)
 
 
 class WebhookDeliveriesServiceBase(Service):
     """Provides the log of deliveries to webhook endpoints. Deliveries are kept for 30 days."""
 
-    DESC: ClassVar[DescService] = _WEBHOOK_DELIVERIES_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def get_webhook_delivery(self, request: GetWebhookDeliveryRequest, call: Call) -> WebhookDelivery:
@@ -65,9 +65,9 @@ class WebhookDeliveriesServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_WEBHOOK_DELIVERIES_SERVICE_GET_WEBHOOK_DELIVERY, self.get_webhook_delivery),
-            Handler(_WEBHOOK_DELIVERIES_SERVICE_LIST_WEBHOOK_DELIVERIES, self.list_webhook_deliveries),
-            Handler(_WEBHOOK_DELIVERIES_SERVICE_REDELIVER_WEBHOOK, self.redeliver_webhook),
+            Handler(_SERVICE_0_GET_WEBHOOK_DELIVERY, self.get_webhook_delivery),
+            Handler(_SERVICE_0_LIST_WEBHOOK_DELIVERIES, self.list_webhook_deliveries),
+            Handler(_SERVICE_0_REDELIVER_WEBHOOK, self.redeliver_webhook),
         )
 
 
@@ -85,7 +85,7 @@ class WebhookDeliveriesServiceClient:
         `ALL_ORDERS_FOR_STAFF_ONLY`) if the endpoint has `all_orders` set and the access token does not
         have the scope `orders.manage`.
         """
-        return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_GET_WEBHOOK_DELIVERY, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_WEBHOOK_DELIVERY, request, timeout_s=timeout_s)
 
     async def list_webhook_deliveries(self, request: ListWebhookDeliveriesRequest, *, timeout_s: float | None = None) -> ListWebhookDeliveriesResponse:
         """Lists the deliveries to a webhook endpoint of the caller, newest first.
@@ -93,7 +93,7 @@ class WebhookDeliveriesServiceClient:
         Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
         belongs to another user, and with PERMISSION_DENIED as GetWebhookDelivery does.
         """
-        return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_LIST_WEBHOOK_DELIVERIES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_WEBHOOK_DELIVERIES, request, timeout_s=timeout_s)
 
     async def redeliver_webhook(self, request: RedeliverWebhookRequest, *, timeout_s: float | None = None) -> WebhookDelivery:
         """Sends the message of a succeeded or failed delivery again. The response is a new pending
@@ -103,4 +103,4 @@ class WebhookDeliveriesServiceClient:
         FAILED_PRECONDITION if the delivery is pending (reason `WEBHOOK_DELIVERY_PENDING`) or the
         endpoint is disabled (reason `WEBHOOK_ENDPOINT_DISABLED`).
         """
-        return await self._channel.call(_WEBHOOK_DELIVERIES_SERVICE_REDELIVER_WEBHOOK, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_REDELIVER_WEBHOOK, request, timeout_s=timeout_s)

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 
 
-_WEBHOOK_ENDPOINTS_SERVICE: Final = webhook_endpoints_pb.desc().services[0]
-_WEBHOOK_ENDPOINTS_SERVICE_CREATE_WEBHOOK_ENDPOINT: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[0], CreateWebhookEndpointRequest, WebhookEndpoint)
-_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_ENDPOINT: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[1], GetWebhookEndpointRequest, WebhookEndpoint)
-_WEBHOOK_ENDPOINTS_SERVICE_LIST_WEBHOOK_ENDPOINTS: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[2], ListWebhookEndpointsRequest, ListWebhookEndpointsResponse)
-_WEBHOOK_ENDPOINTS_SERVICE_UPDATE_WEBHOOK_ENDPOINT: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[3], UpdateWebhookEndpointRequest, WebhookEndpoint)
-_WEBHOOK_ENDPOINTS_SERVICE_DELETE_WEBHOOK_ENDPOINT: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[4], DeleteWebhookEndpointRequest, Empty)
-_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_SECRET: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[5], GetWebhookSecretRequest, WebhookSecret)
-_WEBHOOK_ENDPOINTS_SERVICE_ROTATE_WEBHOOK_SECRET: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[6], RotateWebhookSecretRequest, WebhookEndpoint)
-_WEBHOOK_ENDPOINTS_SERVICE_TEST_WEBHOOK_ENDPOINT: Final = Method.of(_WEBHOOK_ENDPOINTS_SERVICE.methods[7], TestWebhookEndpointRequest, WebhookDelivery)
+_SERVICE_0: Final = webhook_endpoints_pb.desc().services[0]
+_SERVICE_0_CREATE_WEBHOOK_ENDPOINT: Final = Method.of(_SERVICE_0.methods[0], CreateWebhookEndpointRequest, WebhookEndpoint)
+_SERVICE_0_GET_WEBHOOK_ENDPOINT: Final = Method.of(_SERVICE_0.methods[1], GetWebhookEndpointRequest, WebhookEndpoint)
+_SERVICE_0_LIST_WEBHOOK_ENDPOINTS: Final = Method.of(_SERVICE_0.methods[2], ListWebhookEndpointsRequest, ListWebhookEndpointsResponse)
+_SERVICE_0_UPDATE_WEBHOOK_ENDPOINT: Final = Method.of(_SERVICE_0.methods[3], UpdateWebhookEndpointRequest, WebhookEndpoint)
+_SERVICE_0_DELETE_WEBHOOK_ENDPOINT: Final = Method.of(_SERVICE_0.methods[4], DeleteWebhookEndpointRequest, Empty)
+_SERVICE_0_GET_WEBHOOK_SECRET: Final = Method.of(_SERVICE_0.methods[5], GetWebhookSecretRequest, WebhookSecret)
+_SERVICE_0_ROTATE_WEBHOOK_SECRET: Final = Method.of(_SERVICE_0.methods[6], RotateWebhookSecretRequest, WebhookEndpoint)
+_SERVICE_0_TEST_WEBHOOK_ENDPOINT: Final = Method.of(_SERVICE_0.methods[7], TestWebhookEndpointRequest, WebhookDelivery)
 
 
 class WebhookEndpointsServiceBase(Service):
@@ -50,7 +50,7 @@ class WebhookEndpointsServiceBase(Service):
     out of order.
     """
 
-    DESC: ClassVar[DescService] = _WEBHOOK_ENDPOINTS_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def create_webhook_endpoint(self, request: CreateWebhookEndpointRequest, call: Call) -> WebhookEndpoint:
@@ -122,14 +122,14 @@ class WebhookEndpointsServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_CREATE_WEBHOOK_ENDPOINT, self.create_webhook_endpoint),
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_ENDPOINT, self.get_webhook_endpoint),
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_LIST_WEBHOOK_ENDPOINTS, self.list_webhook_endpoints),
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_UPDATE_WEBHOOK_ENDPOINT, self.update_webhook_endpoint),
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_DELETE_WEBHOOK_ENDPOINT, self.delete_webhook_endpoint),
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_SECRET, self.get_webhook_secret),
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_ROTATE_WEBHOOK_SECRET, self.rotate_webhook_secret),
-            Handler(_WEBHOOK_ENDPOINTS_SERVICE_TEST_WEBHOOK_ENDPOINT, self.test_webhook_endpoint),
+            Handler(_SERVICE_0_CREATE_WEBHOOK_ENDPOINT, self.create_webhook_endpoint),
+            Handler(_SERVICE_0_GET_WEBHOOK_ENDPOINT, self.get_webhook_endpoint),
+            Handler(_SERVICE_0_LIST_WEBHOOK_ENDPOINTS, self.list_webhook_endpoints),
+            Handler(_SERVICE_0_UPDATE_WEBHOOK_ENDPOINT, self.update_webhook_endpoint),
+            Handler(_SERVICE_0_DELETE_WEBHOOK_ENDPOINT, self.delete_webhook_endpoint),
+            Handler(_SERVICE_0_GET_WEBHOOK_SECRET, self.get_webhook_secret),
+            Handler(_SERVICE_0_ROTATE_WEBHOOK_SECRET, self.rotate_webhook_secret),
+            Handler(_SERVICE_0_TEST_WEBHOOK_ENDPOINT, self.test_webhook_endpoint),
         )
 
 
@@ -157,7 +157,7 @@ class WebhookEndpointsServiceClient:
         set and the access token does not have the scope `orders.manage`, and with FAILED_PRECONDITION
         (reason `WEBHOOK_ENDPOINTS_MAX`) if the caller already has ten endpoints.
         """
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_CREATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
     async def get_webhook_endpoint(self, request: GetWebhookEndpointRequest, *, timeout_s: float | None = None) -> WebhookEndpoint:
         """Returns a webhook endpoint of the caller.
@@ -165,11 +165,11 @@ class WebhookEndpointsServiceClient:
         Fails with NOT_FOUND (reason `WEBHOOK_ENDPOINT_NOT_FOUND`) if the endpoint does not exist or
         belongs to another user.
         """
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
     async def list_webhook_endpoints(self, request: ListWebhookEndpointsRequest, *, timeout_s: float | None = None) -> ListWebhookEndpointsResponse:
         """Lists the caller's webhook endpoints, newest first."""
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_LIST_WEBHOOK_ENDPOINTS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_WEBHOOK_ENDPOINTS, request, timeout_s=timeout_s)
 
     async def update_webhook_endpoint(self, request: UpdateWebhookEndpointRequest, *, timeout_s: float | None = None) -> WebhookEndpoint:
         """Updates a webhook endpoint. Only the fields in the update mask are changed. Enabling a disabled
@@ -179,14 +179,14 @@ class WebhookEndpointsServiceClient:
         PERMISSION_DENIED as CreateWebhookEndpoint does. An endpoint with `all_orders` can be disabled,
         and `all_orders` can be cleared, without the scope `orders.manage`.
         """
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_UPDATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_UPDATE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
     async def delete_webhook_endpoint(self, request: DeleteWebhookEndpointRequest, *, timeout_s: float | None = None) -> Empty:
         """Deletes a webhook endpoint, its secret and its deliveries.
 
         Fails with NOT_FOUND as GetWebhookEndpoint does.
         """
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_DELETE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_DELETE_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
 
     async def get_webhook_secret(self, request: GetWebhookSecretRequest, *, timeout_s: float | None = None) -> WebhookSecret:
         """Returns the secret that signs the messages to a webhook endpoint.
@@ -195,7 +195,7 @@ class WebhookEndpointsServiceClient:
         `ALL_ORDERS_FOR_STAFF_ONLY`) if `all_orders` is set and the access token does not have the
         scope `orders.manage`.
         """
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_GET_WEBHOOK_SECRET, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_WEBHOOK_SECRET, request, timeout_s=timeout_s)
 
     async def rotate_webhook_secret(self, request: RotateWebhookSecretRequest, *, timeout_s: float | None = None) -> WebhookEndpoint:
         """Replaces the secret of a webhook endpoint. For the next 24 hours, messages are signed with both
@@ -206,7 +206,7 @@ class WebhookEndpointsServiceClient:
         FAILED_PRECONDITION (reason `WEBHOOK_SECRET_ROTATED`) if the secret was rotated within the last
         24 hours.
         """
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_ROTATE_WEBHOOK_SECRET, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_ROTATE_WEBHOOK_SECRET, request, timeout_s=timeout_s)
 
     async def test_webhook_endpoint(self, request: TestWebhookEndpointRequest, *, timeout_s: float | None = None) -> WebhookDelivery:
         """Sends a message of the type `webhook.test` to a webhook endpoint. The response is the pending
@@ -215,4 +215,4 @@ class WebhookEndpointsServiceClient:
         Fails with NOT_FOUND and PERMISSION_DENIED as GetWebhookSecret does, and with
         FAILED_PRECONDITION (reason `WEBHOOK_ENDPOINT_DISABLED`) if the endpoint is disabled.
         """
-        return await self._channel.call(_WEBHOOK_ENDPOINTS_SERVICE_TEST_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_TEST_WEBHOOK_ENDPOINT, request, timeout_s=timeout_s)

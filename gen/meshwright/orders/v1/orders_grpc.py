@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
 
 
-_ORDERS_SERVICE: Final = orders_pb.desc().services[0]
-_ORDERS_SERVICE_CREATE_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[0], CreateOrderRequest, Order)
-_ORDERS_SERVICE_GET_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[1], GetOrderRequest, Order)
-_ORDERS_SERVICE_LIST_ORDERS: Final = Method.of(_ORDERS_SERVICE.methods[2], ListOrdersRequest, ListOrdersResponse)
-_ORDERS_SERVICE_CANCEL_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[3], CancelOrderRequest, Order)
-_ORDERS_SERVICE_SHIP_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[4], ShipOrderRequest, Order)
-_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT: Final = Method.of(_ORDERS_SERVICE.methods[5], RecordShipmentEventRequest, Order)
-_ORDERS_SERVICE_WATCH_ORDER: Final = Method.of(_ORDERS_SERVICE.methods[6], WatchOrderRequest, WatchOrderResponse)
-_ORDERS_SERVICE_LIST_ORDER_CHANGES: Final = Method.of(_ORDERS_SERVICE.methods[7], ListOrderChangesRequest, ListOrderChangesResponse)
-_ORDERS_SERVICE_LIST_STUCK_ORDERS: Final = Method.of(_ORDERS_SERVICE.methods[8], ListStuckOrdersRequest, ListStuckOrdersResponse)
+_SERVICE_0: Final = orders_pb.desc().services[0]
+_SERVICE_0_CREATE_ORDER: Final = Method.of(_SERVICE_0.methods[0], CreateOrderRequest, Order)
+_SERVICE_0_GET_ORDER: Final = Method.of(_SERVICE_0.methods[1], GetOrderRequest, Order)
+_SERVICE_0_LIST_ORDERS: Final = Method.of(_SERVICE_0.methods[2], ListOrdersRequest, ListOrdersResponse)
+_SERVICE_0_CANCEL_ORDER: Final = Method.of(_SERVICE_0.methods[3], CancelOrderRequest, Order)
+_SERVICE_0_SHIP_ORDER: Final = Method.of(_SERVICE_0.methods[4], ShipOrderRequest, Order)
+_SERVICE_0_RECORD_SHIPMENT_EVENT: Final = Method.of(_SERVICE_0.methods[5], RecordShipmentEventRequest, Order)
+_SERVICE_0_WATCH_ORDER: Final = Method.of(_SERVICE_0.methods[6], WatchOrderRequest, WatchOrderResponse)
+_SERVICE_0_LIST_ORDER_CHANGES: Final = Method.of(_SERVICE_0.methods[7], ListOrderChangesRequest, ListOrderChangesResponse)
+_SERVICE_0_LIST_STUCK_ORDERS: Final = Method.of(_SERVICE_0.methods[8], ListStuckOrdersRequest, ListStuckOrdersResponse)
 
 
 class OrdersServiceBase(Service):
     """Manages orders from placement to shipment or cancellation."""
 
-    DESC: ClassVar[DescService] = _ORDERS_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def create_order(self, request: CreateOrderRequest, call: Call) -> Order:
@@ -112,15 +112,15 @@ class OrdersServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_ORDERS_SERVICE_CREATE_ORDER, self.create_order),
-            Handler(_ORDERS_SERVICE_GET_ORDER, self.get_order),
-            Handler(_ORDERS_SERVICE_LIST_ORDERS, self.list_orders),
-            Handler(_ORDERS_SERVICE_CANCEL_ORDER, self.cancel_order),
-            Handler(_ORDERS_SERVICE_SHIP_ORDER, self.ship_order),
-            Handler(_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT, self.record_shipment_event),
-            Handler(_ORDERS_SERVICE_WATCH_ORDER, self.watch_order),
-            Handler(_ORDERS_SERVICE_LIST_ORDER_CHANGES, self.list_order_changes),
-            Handler(_ORDERS_SERVICE_LIST_STUCK_ORDERS, self.list_stuck_orders),
+            Handler(_SERVICE_0_CREATE_ORDER, self.create_order),
+            Handler(_SERVICE_0_GET_ORDER, self.get_order),
+            Handler(_SERVICE_0_LIST_ORDERS, self.list_orders),
+            Handler(_SERVICE_0_CANCEL_ORDER, self.cancel_order),
+            Handler(_SERVICE_0_SHIP_ORDER, self.ship_order),
+            Handler(_SERVICE_0_RECORD_SHIPMENT_EVENT, self.record_shipment_event),
+            Handler(_SERVICE_0_WATCH_ORDER, self.watch_order),
+            Handler(_SERVICE_0_LIST_ORDER_CHANGES, self.list_order_changes),
+            Handler(_SERVICE_0_LIST_STUCK_ORDERS, self.list_stuck_orders),
         )
 
 
@@ -137,7 +137,7 @@ class OrdersServiceClient:
         prices of the products are in different currencies, or if a product no longer has the
         `expected_unit_price` of its line. The error lists every affected line.
         """
-        return await self._channel.call(_ORDERS_SERVICE_CREATE_ORDER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_ORDER, request, timeout_s=timeout_s)
 
     async def get_order(self, request: GetOrderRequest, *, timeout_s: float | None = None) -> Order:
         """Returns an order. Customers can get their own orders, staff can get all.
@@ -145,11 +145,11 @@ class OrdersServiceClient:
         Fails with NOT_FOUND (reason `ORDER_NOT_FOUND`) if the order does not exist or belongs to
         another customer.
         """
-        return await self._channel.call(_ORDERS_SERVICE_GET_ORDER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_ORDER, request, timeout_s=timeout_s)
 
     async def list_orders(self, request: ListOrdersRequest, *, timeout_s: float | None = None) -> ListOrdersResponse:
         """Lists orders, newest first. Customers see their own orders, staff see all."""
-        return await self._channel.call(_ORDERS_SERVICE_LIST_ORDERS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_ORDERS, request, timeout_s=timeout_s)
 
     async def cancel_order(self, request: CancelOrderRequest, *, timeout_s: float | None = None) -> Order:
         """Cancels an order that has not been shipped. Its products are released, and captured payments
@@ -157,7 +157,7 @@ class OrdersServiceClient:
 
         Fails with FAILED_PRECONDITION (reason `ORDER_STATE`) if the order was shipped.
         """
-        return await self._channel.call(_ORDERS_SERVICE_CANCEL_ORDER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CANCEL_ORDER, request, timeout_s=timeout_s)
 
     async def ship_order(self, request: ShipOrderRequest, *, timeout_s: float | None = None) -> Order:
         """Marks a confirmed order as shipped. Staff only. Shipping an order again with the same shipment
@@ -167,7 +167,7 @@ class OrdersServiceClient:
         another shipment (reason `ORDER_STATE`), or if its products are no longer in stock (reason
         `ORDER_NOT_IN_STOCK`).
         """
-        return await self._channel.call(_ORDERS_SERVICE_SHIP_ORDER, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_SHIP_ORDER, request, timeout_s=timeout_s)
 
     async def record_shipment_event(self, request: RecordShipmentEventRequest, *, timeout_s: float | None = None) -> Order:
         """Adds an event that the carrier reported to the shipment of an order. Staff only.
@@ -175,23 +175,23 @@ class OrdersServiceClient:
         Fails with FAILED_PRECONDITION if the order was not shipped (reason `ORDER_STATE`), or if its
         shipment already has 100 events (reason `SHIPMENT_FULL`).
         """
-        return await self._channel.call(_ORDERS_SERVICE_RECORD_SHIPMENT_EVENT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RECORD_SHIPMENT_EVENT, request, timeout_s=timeout_s)
 
     def watch_order(self, request: WatchOrderRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchOrderResponse]]:
         """Streams the current state of an order, and then its state after each change. Changes in quick
         succession may be sent as one response. The stream ends after a final state. To continue a
         broken stream, send the last `resume_token`.
         """
-        return self._channel.open(_ORDERS_SERVICE_WATCH_ORDER, request, timeout_s=timeout_s)
+        return self._channel.open(_SERVICE_0_WATCH_ORDER, request, timeout_s=timeout_s)
 
     async def list_order_changes(self, request: ListOrderChangesRequest, *, timeout_s: float | None = None) -> ListOrderChangesResponse:
         """Lists the changes of an order's state, oldest first: when, by whom, and why. Customers can list
         the changes of their own orders, staff those of all orders.
         """
-        return await self._channel.call(_ORDERS_SERVICE_LIST_ORDER_CHANGES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_ORDER_CHANGES, request, timeout_s=timeout_s)
 
     async def list_stuck_orders(self, request: ListStuckOrdersRequest, *, timeout_s: float | None = None) -> ListStuckOrdersResponse:
         """Lists the pending orders whose current step has taken longer than its time limit, longest
         waiting first. Staff only.
         """
-        return await self._channel.call(_ORDERS_SERVICE_LIST_STUCK_ORDERS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_STUCK_ORDERS, request, timeout_s=timeout_s)

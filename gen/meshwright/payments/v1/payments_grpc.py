@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 
-_PAYMENTS_SERVICE: Final = payments_pb.desc().services[0]
-_PAYMENTS_SERVICE_GET_PAYMENT: Final = Method.of(_PAYMENTS_SERVICE.methods[0], GetPaymentRequest, Payment)
-_PAYMENTS_SERVICE_LIST_PAYMENTS: Final = Method.of(_PAYMENTS_SERVICE.methods[1], ListPaymentsRequest, ListPaymentsResponse)
-_PAYMENTS_SERVICE_REFUND_PAYMENT: Final = Method.of(_PAYMENTS_SERVICE.methods[2], RefundPaymentRequest, Payment)
-_PAYMENTS_SERVICE_REVIEW_PAYMENT: Final = Method.of(_PAYMENTS_SERVICE.methods[3], ReviewPaymentRequest, Payment)
-_PAYMENTS_SERVICE_LIST_LEDGER_ENTRIES: Final = Method.of(_PAYMENTS_SERVICE.methods[4], ListLedgerEntriesRequest, ListLedgerEntriesResponse)
-_PAYMENTS_SERVICE_RECEIVE_REPORT: Final = Method.of(_PAYMENTS_SERVICE.methods[5], ReceiveReportRequest, ReceiveReportResponse)
-_PAYMENTS_SERVICE_CHARGE: Final = Method.of(_PAYMENTS_SERVICE.methods[6], ChargeRequest, Payment)
-_PAYMENTS_SERVICE_CANCEL_CHARGE: Final = Method.of(_PAYMENTS_SERVICE.methods[7], CancelChargeRequest, CancelChargeResponse)
+_SERVICE_0: Final = payments_pb.desc().services[0]
+_SERVICE_0_GET_PAYMENT: Final = Method.of(_SERVICE_0.methods[0], GetPaymentRequest, Payment)
+_SERVICE_0_LIST_PAYMENTS: Final = Method.of(_SERVICE_0.methods[1], ListPaymentsRequest, ListPaymentsResponse)
+_SERVICE_0_REFUND_PAYMENT: Final = Method.of(_SERVICE_0.methods[2], RefundPaymentRequest, Payment)
+_SERVICE_0_REVIEW_PAYMENT: Final = Method.of(_SERVICE_0.methods[3], ReviewPaymentRequest, Payment)
+_SERVICE_0_LIST_LEDGER_ENTRIES: Final = Method.of(_SERVICE_0.methods[4], ListLedgerEntriesRequest, ListLedgerEntriesResponse)
+_SERVICE_0_RECEIVE_REPORT: Final = Method.of(_SERVICE_0.methods[5], ReceiveReportRequest, ReceiveReportResponse)
+_SERVICE_0_CHARGE: Final = Method.of(_SERVICE_0.methods[6], ChargeRequest, Payment)
+_SERVICE_0_CANCEL_CHARGE: Final = Method.of(_SERVICE_0.methods[7], CancelChargeRequest, CancelChargeResponse)
 
 
 class PaymentsServiceBase(Service):
     """Charges customers for their orders through a payment provider, and keeps the ledger."""
 
-    DESC: ClassVar[DescService] = _PAYMENTS_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def get_payment(self, request: GetPaymentRequest, call: Call) -> Payment:
@@ -98,14 +98,14 @@ class PaymentsServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_PAYMENTS_SERVICE_GET_PAYMENT, self.get_payment),
-            Handler(_PAYMENTS_SERVICE_LIST_PAYMENTS, self.list_payments),
-            Handler(_PAYMENTS_SERVICE_REFUND_PAYMENT, self.refund_payment),
-            Handler(_PAYMENTS_SERVICE_REVIEW_PAYMENT, self.review_payment),
-            Handler(_PAYMENTS_SERVICE_LIST_LEDGER_ENTRIES, self.list_ledger_entries),
-            Handler(_PAYMENTS_SERVICE_RECEIVE_REPORT, self.receive_report),
-            Handler(_PAYMENTS_SERVICE_CHARGE, self.charge),
-            Handler(_PAYMENTS_SERVICE_CANCEL_CHARGE, self.cancel_charge),
+            Handler(_SERVICE_0_GET_PAYMENT, self.get_payment),
+            Handler(_SERVICE_0_LIST_PAYMENTS, self.list_payments),
+            Handler(_SERVICE_0_REFUND_PAYMENT, self.refund_payment),
+            Handler(_SERVICE_0_REVIEW_PAYMENT, self.review_payment),
+            Handler(_SERVICE_0_LIST_LEDGER_ENTRIES, self.list_ledger_entries),
+            Handler(_SERVICE_0_RECEIVE_REPORT, self.receive_report),
+            Handler(_SERVICE_0_CHARGE, self.charge),
+            Handler(_SERVICE_0_CANCEL_CHARGE, self.cancel_charge),
         )
 
 
@@ -121,11 +121,11 @@ class PaymentsServiceClient:
         Fails with NOT_FOUND (reason `PAYMENT_NOT_FOUND`) if the payment does not exist or belongs to
         another customer.
         """
-        return await self._channel.call(_PAYMENTS_SERVICE_GET_PAYMENT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_PAYMENT, request, timeout_s=timeout_s)
 
     async def list_payments(self, request: ListPaymentsRequest, *, timeout_s: float | None = None) -> ListPaymentsResponse:
         """Lists payments, newest first. Customers see the payments for their own orders, staff see all."""
-        return await self._channel.call(_PAYMENTS_SERVICE_LIST_PAYMENTS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_PAYMENTS, request, timeout_s=timeout_s)
 
     async def refund_payment(self, request: RefundPaymentRequest, *, timeout_s: float | None = None) -> Payment:
         """Refunds a captured payment, partially or fully. Staff only.
@@ -133,7 +133,7 @@ class PaymentsServiceClient:
         Fails with FAILED_PRECONDITION if the payment is not captured (reason `PAYMENT_STATE`), or if
         the amount exceeds what has not been refunded yet (reason `REFUND_EXCEEDS_PAYMENT`).
         """
-        return await self._channel.call(_PAYMENTS_SERVICE_REFUND_PAYMENT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_REFUND_PAYMENT, request, timeout_s=timeout_s)
 
     async def review_payment(self, request: ReviewPaymentRequest, *, timeout_s: float | None = None) -> Payment:
         """Approves or declines a payment that the risk check flagged. Staff only. Repeating a decision
@@ -141,13 +141,13 @@ class PaymentsServiceClient:
 
         Fails with FAILED_PRECONDITION (reason `PAYMENT_STATE`) if the payment is not in review.
         """
-        return await self._channel.call(_PAYMENTS_SERVICE_REVIEW_PAYMENT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_REVIEW_PAYMENT, request, timeout_s=timeout_s)
 
     async def list_ledger_entries(self, request: ListLedgerEntriesRequest, *, timeout_s: float | None = None) -> ListLedgerEntriesResponse:
         """Lists the entries of the ledger, newest first. Staff only. Entries are never changed or
         deleted.
         """
-        return await self._channel.call(_PAYMENTS_SERVICE_LIST_LEDGER_ENTRIES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_LEDGER_ENTRIES, request, timeout_s=timeout_s)
 
     async def receive_report(self, request: ReceiveReportRequest, *, timeout_s: float | None = None) -> ReceiveReportResponse:
         """Receives a webhook of the payment provider, signed according to Standard Webhooks. A report
@@ -156,17 +156,17 @@ class PaymentsServiceClient:
         Fails with UNAUTHENTICATED (reason `SIGNATURE_INVALID`) if the signature is missing, invalid,
         or more than 5 minutes old.
         """
-        return await self._channel.call(_PAYMENTS_SERVICE_RECEIVE_REPORT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RECEIVE_REPORT, request, timeout_s=timeout_s)
 
     async def charge(self, request: ChargeRequest, *, timeout_s: float | None = None) -> Payment:
         """Charges the customer of an order: authorizes the amount, checks the risk, and captures the
         amount. Returns the current state of the payment; the outcome is published as an event.
         Repeated calls have no further effect.
         """
-        return await self._channel.call(_PAYMENTS_SERVICE_CHARGE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CHARGE, request, timeout_s=timeout_s)
 
     async def cancel_charge(self, request: CancelChargeRequest, *, timeout_s: float | None = None) -> CancelChargeResponse:
         """Cancels the payment for an order: voids an authorization, or refunds the captured amount. If
         the order has no payment, later charges are prevented. Repeated calls have no further effect.
         """
-        return await self._channel.call(_PAYMENTS_SERVICE_CANCEL_CHARGE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CANCEL_CHARGE, request, timeout_s=timeout_s)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 
-_RECOMMENDATIONS_SERVICE: Final = recommendations_pb.desc().services[0]
-_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_PRODUCT: Final = Method.of(_RECOMMENDATIONS_SERVICE.methods[0], RecommendForProductRequest, RecommendForProductResponse)
-_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_ME: Final = Method.of(_RECOMMENDATIONS_SERVICE.methods[1], RecommendForMeRequest, RecommendForMeResponse)
+_SERVICE_0: Final = recommendations_pb.desc().services[0]
+_SERVICE_0_RECOMMEND_FOR_PRODUCT: Final = Method.of(_SERVICE_0.methods[0], RecommendForProductRequest, RecommendForProductResponse)
+_SERVICE_0_RECOMMEND_FOR_ME: Final = Method.of(_SERVICE_0.methods[1], RecommendForMeRequest, RecommendForMeResponse)
 
 
 class RecommendationsServiceBase(Service):
@@ -36,7 +36,7 @@ class RecommendationsServiceBase(Service):
     returns an empty list with `degraded` set to true instead of an error.
     """
 
-    DESC: ClassVar[DescService] = _RECOMMENDATIONS_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def recommend_for_product(self, request: RecommendForProductRequest, call: Call) -> RecommendForProductResponse:
@@ -56,8 +56,8 @@ class RecommendationsServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_PRODUCT, self.recommend_for_product),
-            Handler(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_ME, self.recommend_for_me),
+            Handler(_SERVICE_0_RECOMMEND_FOR_PRODUCT, self.recommend_for_product),
+            Handler(_SERVICE_0_RECOMMEND_FOR_ME, self.recommend_for_me),
         )
 
 
@@ -78,11 +78,11 @@ class RecommendationsServiceClient:
         a token get the default ranking. The list is empty if the product does not exist or was never
         bought together with another product.
         """
-        return await self._channel.call(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_PRODUCT, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RECOMMEND_FOR_PRODUCT, request, timeout_s=timeout_s)
 
     async def recommend_for_me(self, request: RecommendForMeRequest, *, timeout_s: float | None = None) -> RecommendForMeResponse:
         """Recommends products to the caller: first products that are often bought together with the
         caller's purchases, best first, then bestsellers. Products that the caller bought recently are
         left out.
         """
-        return await self._channel.call(_RECOMMENDATIONS_SERVICE_RECOMMEND_FOR_ME, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_RECOMMEND_FOR_ME, request, timeout_s=timeout_s)

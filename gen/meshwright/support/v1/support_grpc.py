@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 
 
-_SUPPORT_SERVICE: Final = support_pb.desc().services[0]
-_SUPPORT_SERVICE_CREATE_CONVERSATION: Final = Method.of(_SUPPORT_SERVICE.methods[0], CreateConversationRequest, Conversation)
-_SUPPORT_SERVICE_GET_CONVERSATION: Final = Method.of(_SUPPORT_SERVICE.methods[1], GetConversationRequest, Conversation)
-_SUPPORT_SERVICE_LIST_CONVERSATIONS: Final = Method.of(_SUPPORT_SERVICE.methods[2], ListConversationsRequest, ListConversationsResponse)
-_SUPPORT_SERVICE_CLOSE_CONVERSATION: Final = Method.of(_SUPPORT_SERVICE.methods[3], CloseConversationRequest, Conversation)
-_SUPPORT_SERVICE_REOPEN_CONVERSATION: Final = Method.of(_SUPPORT_SERVICE.methods[4], ReopenConversationRequest, Conversation)
-_SUPPORT_SERVICE_CREATE_MESSAGE: Final = Method.of(_SUPPORT_SERVICE.methods[5], CreateMessageRequest, ChatMessage)
-_SUPPORT_SERVICE_LIST_MESSAGES: Final = Method.of(_SUPPORT_SERVICE.methods[6], ListMessagesRequest, ListMessagesResponse)
-_SUPPORT_SERVICE_LIST_PARTICIPANTS: Final = Method.of(_SUPPORT_SERVICE.methods[7], ListParticipantsRequest, ListParticipantsResponse)
-_SUPPORT_SERVICE_CHAT: Final = Method.of(_SUPPORT_SERVICE.methods[8], ChatRequest, ChatResponse)
-_SUPPORT_SERVICE_WATCH_CONVERSATION: Final = Method.of(_SUPPORT_SERVICE.methods[9], WatchConversationRequest, ChatResponse)
+_SERVICE_0: Final = support_pb.desc().services[0]
+_SERVICE_0_CREATE_CONVERSATION: Final = Method.of(_SERVICE_0.methods[0], CreateConversationRequest, Conversation)
+_SERVICE_0_GET_CONVERSATION: Final = Method.of(_SERVICE_0.methods[1], GetConversationRequest, Conversation)
+_SERVICE_0_LIST_CONVERSATIONS: Final = Method.of(_SERVICE_0.methods[2], ListConversationsRequest, ListConversationsResponse)
+_SERVICE_0_CLOSE_CONVERSATION: Final = Method.of(_SERVICE_0.methods[3], CloseConversationRequest, Conversation)
+_SERVICE_0_REOPEN_CONVERSATION: Final = Method.of(_SERVICE_0.methods[4], ReopenConversationRequest, Conversation)
+_SERVICE_0_CREATE_MESSAGE: Final = Method.of(_SERVICE_0.methods[5], CreateMessageRequest, ChatMessage)
+_SERVICE_0_LIST_MESSAGES: Final = Method.of(_SERVICE_0.methods[6], ListMessagesRequest, ListMessagesResponse)
+_SERVICE_0_LIST_PARTICIPANTS: Final = Method.of(_SERVICE_0.methods[7], ListParticipantsRequest, ListParticipantsResponse)
+_SERVICE_0_CHAT: Final = Method.of(_SERVICE_0.methods[8], ChatRequest, ChatResponse)
+_SERVICE_0_WATCH_CONVERSATION: Final = Method.of(_SERVICE_0.methods[9], WatchConversationRequest, ChatResponse)
 
 
 class SupportServiceBase(Service):
@@ -45,7 +45,7 @@ class SupportServiceBase(Service):
     Customers have access to their own conversations, staff to all.
     """
 
-    DESC: ClassVar[DescService] = _SUPPORT_SERVICE
+    DESC: ClassVar[DescService] = _SERVICE_0
 
     @abstractmethod
     async def create_conversation(self, request: CreateConversationRequest, call: Call) -> Conversation:
@@ -138,16 +138,16 @@ class SupportServiceBase(Service):
 
     def handlers(self) -> tuple[Handler, ...]:
         return (
-            Handler(_SUPPORT_SERVICE_CREATE_CONVERSATION, self.create_conversation),
-            Handler(_SUPPORT_SERVICE_GET_CONVERSATION, self.get_conversation),
-            Handler(_SUPPORT_SERVICE_LIST_CONVERSATIONS, self.list_conversations),
-            Handler(_SUPPORT_SERVICE_CLOSE_CONVERSATION, self.close_conversation),
-            Handler(_SUPPORT_SERVICE_REOPEN_CONVERSATION, self.reopen_conversation),
-            Handler(_SUPPORT_SERVICE_CREATE_MESSAGE, self.create_message),
-            Handler(_SUPPORT_SERVICE_LIST_MESSAGES, self.list_messages),
-            Handler(_SUPPORT_SERVICE_LIST_PARTICIPANTS, self.list_participants),
-            Handler(_SUPPORT_SERVICE_CHAT, self.chat),
-            Handler(_SUPPORT_SERVICE_WATCH_CONVERSATION, self.watch_conversation),
+            Handler(_SERVICE_0_CREATE_CONVERSATION, self.create_conversation),
+            Handler(_SERVICE_0_GET_CONVERSATION, self.get_conversation),
+            Handler(_SERVICE_0_LIST_CONVERSATIONS, self.list_conversations),
+            Handler(_SERVICE_0_CLOSE_CONVERSATION, self.close_conversation),
+            Handler(_SERVICE_0_REOPEN_CONVERSATION, self.reopen_conversation),
+            Handler(_SERVICE_0_CREATE_MESSAGE, self.create_message),
+            Handler(_SERVICE_0_LIST_MESSAGES, self.list_messages),
+            Handler(_SERVICE_0_LIST_PARTICIPANTS, self.list_participants),
+            Handler(_SERVICE_0_CHAT, self.chat),
+            Handler(_SERVICE_0_WATCH_CONVERSATION, self.watch_conversation),
         )
 
 
@@ -165,7 +165,7 @@ class SupportServiceClient:
         Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CONVERSATIONS`) if the caller already has 20
         open conversations.
         """
-        return await self._channel.call(_SUPPORT_SERVICE_CREATE_CONVERSATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_CONVERSATION, request, timeout_s=timeout_s)
 
     async def get_conversation(self, request: GetConversationRequest, *, timeout_s: float | None = None) -> Conversation:
         """Returns a conversation.
@@ -173,11 +173,11 @@ class SupportServiceClient:
         Fails with NOT_FOUND (reason `CONVERSATION_NOT_FOUND`) if the conversation does not exist or
         belongs to another customer.
         """
-        return await self._channel.call(_SUPPORT_SERVICE_GET_CONVERSATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_GET_CONVERSATION, request, timeout_s=timeout_s)
 
     async def list_conversations(self, request: ListConversationsRequest, *, timeout_s: float | None = None) -> ListConversationsResponse:
         """Lists conversations, newest first. Customers list their own conversations, staff list all."""
-        return await self._channel.call(_SUPPORT_SERVICE_LIST_CONVERSATIONS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_CONVERSATIONS, request, timeout_s=timeout_s)
 
     async def close_conversation(self, request: CloseConversationRequest, *, timeout_s: float | None = None) -> Conversation:
         """Closes a conversation. No more messages can be posted, and the existing messages can still be
@@ -185,7 +185,7 @@ class SupportServiceClient:
 
         Fails with NOT_FOUND as GetConversation does.
         """
-        return await self._channel.call(_SUPPORT_SERVICE_CLOSE_CONVERSATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CLOSE_CONVERSATION, request, timeout_s=timeout_s)
 
     async def reopen_conversation(self, request: ReopenConversationRequest, *, timeout_s: float | None = None) -> Conversation:
         """Reopens a closed conversation. Reopening an open conversation has no effect and returns the
@@ -194,7 +194,7 @@ class SupportServiceClient:
         Fails with NOT_FOUND as GetConversation does, and with RESOURCE_EXHAUSTED (reason
         `TOO_MANY_CONVERSATIONS`) if the customer already has 20 open conversations.
         """
-        return await self._channel.call(_SUPPORT_SERVICE_REOPEN_CONVERSATION, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_REOPEN_CONVERSATION, request, timeout_s=timeout_s)
 
     async def create_message(self, request: CreateMessageRequest, *, timeout_s: float | None = None) -> ChatMessage:
         """Posts a message in a conversation. Every open stream of the conversation receives it.
@@ -203,21 +203,21 @@ class SupportServiceClient:
         `CONVERSATION_CLOSED`) if the conversation is closed, and with RESOURCE_EXHAUSTED (reason
         `CONVERSATION_FULL`) if it already has 10,000 messages.
         """
-        return await self._channel.call(_SUPPORT_SERVICE_CREATE_MESSAGE, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_CREATE_MESSAGE, request, timeout_s=timeout_s)
 
     async def list_messages(self, request: ListMessagesRequest, *, timeout_s: float | None = None) -> ListMessagesResponse:
         """Lists the messages of a conversation, newest first.
 
         Fails with NOT_FOUND as GetConversation does.
         """
-        return await self._channel.call(_SUPPORT_SERVICE_LIST_MESSAGES, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_MESSAGES, request, timeout_s=timeout_s)
 
     async def list_participants(self, request: ListParticipantsRequest, *, timeout_s: float | None = None) -> ListParticipantsResponse:
         """Lists the users who take or took part in a conversation, and whether they are connected now.
 
         Fails with NOT_FOUND as GetConversation does.
         """
-        return await self._channel.call(_SUPPORT_SERVICE_LIST_PARTICIPANTS, request, timeout_s=timeout_s)
+        return await self._channel.call(_SERVICE_0_LIST_PARTICIPANTS, request, timeout_s=timeout_s)
 
     def chat(self, requests: AsyncIterable[ChatRequest], *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[ChatResponse]]:
         """Opens a chat in a conversation. The caller posts messages and receives the messages of all
@@ -239,11 +239,11 @@ class SupportServiceClient:
         `TOO_MANY_CHATS`) if the caller already has 10 open streams of conversations at this server
         (100 for staff).
         """
-        return self._channel.exchange(_SUPPORT_SERVICE_CHAT, requests, timeout_s=timeout_s)
+        return self._channel.exchange(_SERVICE_0_CHAT, requests, timeout_s=timeout_s)
 
     def watch_conversation(self, request: WatchConversationRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[ChatResponse]]:
         """Streams the same responses as Chat, for clients that post messages with CreateMessage.
 
         Fails as Chat does, and is continued in the same way.
         """
-        return self._channel.open(_SUPPORT_SERVICE_WATCH_CONVERSATION, request, timeout_s=timeout_s)
+        return self._channel.open(_SERVICE_0_WATCH_CONVERSATION, request, timeout_s=timeout_s)

@@ -6,6 +6,7 @@ from typing import Final
 
 from meshwright.policy.v1.policy_pb import MethodPolicy, ext_method
 from protobuf import DescMessage, DescMethod, DescService
+from protobuf.plugin import get_comments
 from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
@@ -21,7 +22,7 @@ from services.identity.domain import ALL_SCOPES
 from tools.generation.code import Place, ServiceCode, client_methods
 
 # Field numbers in the path to an option: google/protobuf/descriptor.proto, policy.proto.
-_MESSAGE, _SERVICE, _METHOD, _OPTIONS, _POLICY = 4, 6, 2, 4, 51820
+_SERVICE, _METHOD, _OPTIONS, _POLICY = 6, 2, 4, 51820
 _MESSAGE_OPTIONS, _EVENT, _CONSUMERS, _SCOPES, _CALLERS = 7, 51820, 1, 2, 6
 PROTO: Final = "proto"
 
@@ -165,6 +166,13 @@ def _streams(method: DescMethod) -> bool:
 def _event_problems(
     event: DescMessage, consumers: Sequence[str], names: set[str], image: FileDescriptorSet
 ) -> Iterator[Problem]:
+    if event.parent is not None:
+        why = (
+            f"{event.name} is an event inside the message {event.parent.name}: move it out, because the package before "
+            "its name is that of its publisher."
+        )
+        yield _at_event(event, image, why)
+        return
     for position, consumer in enumerate(consumers):
         if consumer not in names:
             why = (
@@ -195,9 +203,8 @@ def _at_policy(method: DescMethod, path: tuple[int, ...], image: FileDescriptorS
 
 
 def _at_event(event: DescMessage, image: FileDescriptorSet, why: str, consumer: int = 0) -> Problem:
-    file = next(file for file in image.file if file.name == event.file.name)
-    index = [message.name for message in file.message_type].index(event.name)
-    return _problem(image, event.file.name, (_MESSAGE, index, _MESSAGE_OPTIONS, _EVENT, _CONSUMERS, consumer), why)
+    path = (*get_comments(event).source_path, _MESSAGE_OPTIONS, _EVENT, _CONSUMERS, consumer)
+    return _problem(image, event.file.name, path, why)
 
 
 def _problem(image: FileDescriptorSet, file_name: str, path: tuple[int, ...], why: str) -> Problem:

@@ -244,6 +244,17 @@ def test_a_consumer_without_a_handler(checkout: Checkout) -> None:
     assert checkout.problems() == [f"{PROTO}:{line}: {why}"]
 
 
+def test_a_nested_event(checkout: Checkout) -> None:
+    """An event inside another message is found: the name of that message would count as a part of the package."""
+    nested = "\n".join(f"  {line}" for line in EVENT.splitlines())
+    checkout.contract = f"{HEAD}{SERVICE}message Outer {{\n  message Inner {{\n{nested}\n  }}\n}}\n"
+    line = line_of(checkout.contract, "consumers")
+    assert (
+        f"{PROTO}:{line}: Reviewed is an event inside the message Inner: move it out, because the package before its "
+        "name is that of its publisher."
+    ) in checkout.problems()
+
+
 def test_two_methods_with_one_name_in_python(checkout: Checkout) -> None:
     """Methods that differ only in case are found: the generated classes would have only the second."""
     second = SERVICE.replace("rpc Get(", "rpc GetHTTPThing(").replace("rpc Rate(", "rpc GetHttpThing(")

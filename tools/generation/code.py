@@ -38,7 +38,7 @@ class ServiceCode:
         except attributes of `self`, which are the file's own.
         """
         for path, tree in self._trees.items():
-            clients = {name for name, _ in _imports(tree) if name.endswith(CLIENT_SUFFIX)} | _through_modules(tree)
+            clients = {name for name, _ in _generated(tree) if name.endswith(CLIENT_SUFFIX)}
             for node in ast.walk(tree):
                 if not isinstance(node, ast.Attribute) or _is_self(node.value):
                     continue
@@ -47,9 +47,9 @@ class ServiceCode:
                         yield method, Place(path, node.lineno)
 
     def messages(self) -> Iterator[tuple[str, Place]]:
-        """Yields the generated messages that the code imports, by their full names."""
+        """Yields the generated messages that the code uses, by their full names."""
         for path, tree in self._trees.items():
-            for name, line in _imports(tree):
+            for name, line in _generated(tree):
                 yield name, Place(path, line)
 
 
@@ -70,24 +70,36 @@ def _parse(path: Path, relative: str) -> ast.Module:
         raise WrongDeclarations([Problem(relative, error.lineno or 1, f"is not Python: {error.msg}.")]) from None
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yields the imports from generated modules: the full name in the contract, and the line."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (package := _package(node.module or "")):
-            for alias in node.names:
-                yield f"{package}.{alias.name}", alias.lineno
+def _generated(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yields the names of generated modules that a file imports, or accesses through an imported module or package, as
+    in catalog_grpc.CatalogServiceClient: the full name in the contract, and the line.
+    """
+    imported = {local: full for local, full, _ in _imports(tree)}
+    accessed = ((_dotted(node, imported), node.lineno) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    for full, line in (*((full, line) for _, full, line in _imports(tree)), *accessed):
+        module, _, name = full.rpartition(".")
+        if package := _package(module):
+            yield f"{package}.{name}", line
 
 
-def _through_modules(tree: ast.Module) -> set[str]:
-    """Returns the full names of clients that are accessed through a module, as in catalog_grpc.CatalogServiceClient."""
-    modules: dict[str, str] = {}
+def _imports(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
+    """Yields what a file imports: the name in the file, the full name, and the line."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules |= {alias.asname or alias.name: _package(alias.name) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            modules |= {alias.asname or alias.name: _package(f"{node.module}.{alias.name}") for alias in node.names}
-    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.endswith(CLIENT_SUFFIX)]
-    return {f"{package}.{node.attr}" for node in used if (package := modules.get(ast.unparse(node.value)))}
+        if isinstance(node, ast.ImportFrom):
+            yield from ((each.asname or each.name, f"{node.module}.{each.name}", each.lineno) for each in node.names)
+        elif isinstance(node, ast.Import):
+            for each in node.names:
+                top = each.name.partition(".")[0]
+                yield (each.asname, each.name, each.lineno) if each.asname else (top, top, each.lineno)
+
+
+def _dotted(node: ast.expr, imported: Mapping[str, str]) -> str:
+    """Returns the full name of an imported name or of an attribute of one; empty for other expressions."""
+    if isinstance(node, ast.Name):
+        return imported.get(node.id, "")
+    if isinstance(node, ast.Attribute) and (parent := _dotted(node.value, imported)):
+        return f"{parent}.{node.attr}"
+    return ""
 
 
 def _package(module: str) -> str:

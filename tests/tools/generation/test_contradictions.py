@@ -244,6 +244,25 @@ def test_a_consumer_without_a_handler(checkout: Checkout) -> None:
     assert checkout.problems() == [f"{PROTO}:{line}: {why}"]
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from meshwright.reviews.v1 import reviews_pb as e\nhandles(e.Reviewed)",
+        "from meshwright.reviews import v1\n@v1.reviews_pb.Reviewed.handler\ndef handle(): ...",
+        "import meshwright.reviews.v1.reviews_pb\nmeshwright.reviews.v1.reviews_pb.Reviewed()",
+        "import meshwright.reviews.v1.reviews_pb as e\ndef handle(event: e.Reviewed): ...",
+    ],
+)
+def test_an_event_is_used_however_it_is_imported(checkout: Checkout, code: str) -> None:
+    """A publisher or consumer may access the event through its module; if it is neither, it is found as well."""
+    checkout.service("shelf_labels", "database = true\n", f"{CALLING}\n{code}\n")
+    assert checkout.problems() == []
+    checkout.contract = HEAD + SERVICE + EVENT.replace('{consumers: "shelf_labels"}', "{}")
+    line = line_of(f"{CALLING}\n{code}", code.splitlines()[1])
+    found = [each.partition(", whose")[0] for each in checkout.problems()]
+    assert found == [f"services/shelf_labels/clients.py:{line}: shelf_labels uses the event Reviewed"]
+
+
 def test_a_nested_event(checkout: Checkout) -> None:
     """An event inside another message is found: the name of that message would count as a part of the package."""
     nested = "\n".join(f"  {line}" for line in EVENT.splitlines())

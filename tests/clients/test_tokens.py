@@ -25,7 +25,7 @@ Form = dict[str, str]
 
 
 class Issuer(ThreadingHTTPServer):
-    """A token endpoint that numbers its tokens and remembers the requests."""
+    """A token endpoint that numbers its tokens and remembers the requests. The `responses` go first, as they are."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), IssuerHandler)
@@ -34,6 +34,7 @@ class Issuer(ThreadingHTTPServer):
         self.lifetime_s = 3600
         self.refuses: set[str] = set()
         self.gives_refresh_tokens = True
+        self.responses: list[bytes] = []
 
     @property
     def url(self) -> str:
@@ -60,6 +61,9 @@ class IssuerHandler(BaseHTTPRequestHandler):
         form = dict(parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
         self.server.authorizations.append(self.headers["authorization"])
         status, body = self.server.answer(form)
+        if self.server.responses:
+            self.wfile.write(self.server.responses.pop(0))
+            return
         self.send_response(status)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
@@ -132,6 +136,59 @@ async def test_an_endpoint_that_is_not_there_is_an_os_error() -> None:
     """An unreachable token endpoint raises OSError, which callers can distinguish from a rejection."""
     with pytest.raises(OSError, match="refused"):
         await Tokens.by_password("http://127.0.0.1:1/token", "ada@example.com", "secret").access_token()
+
+
+def response(status: str, body: str, length: int | None = None) -> bytes:
+    """Returns an HTTP response, by default with the length that its body has."""
+    size = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\ncontent-length: {size}\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        response("200 OK", "<html>Welcome</html>"),
+        response("200 OK", "").replace(b"content-length: 0\r\n\r\n", b"content-length: 1\r\n\r\n\xff"),
+        response("200 OK", '["token"]'),
+        response("200 OK", '{"expires_in": 60}'),
+        response("200 OK", '{"access_token": null}'),
+        response("200 OK", '{"access_token": ""}'),
+        response("200 OK", '{"access_token": "a"}', length=100),
+        b"SMTP ready\r\n\r\n",
+        response("404 Not Found", '{"error": {"code": 404, "message": "There is no such method."}}'),
+        response("404 Not Found", '"error"'),
+        response("502 Bad Gateway", '{"error": "invalid_grant"}', length=100),
+        response("502 Bad Gateway", "<html></html>"),
+    ],
+)
+async def test_a_response_that_is_none_of_oauth_is_an_os_error(issuer: Issuer, wrong: bytes) -> None:
+    """It is neither a token nor a refusal, and a refresh that gets it is not taken for a refused one."""
+    issuer.lifetime_s = 0
+    tokens = Tokens.by_password(issuer.url, "ada@example.com", "secret")
+    await tokens.access_token()
+    issuer.responses = [wrong]
+    with pytest.raises(OSError, match=r"HTTP|access token"):
+        await tokens.access_token()
+    assert [form["grant_type"] for form in issuer.forms] == ["password", "refresh_token"]
+    assert await tokens.access_token() == "token-3"
+
+
+@pytest.mark.parametrize("expires_in", ["", ', "expires_in": null', ', "expires_in": "soon"', ', "expires_in": 1e999'])
+async def test_a_token_without_a_lifetime_serves_for_more_than_a_call(issuer: Issuer, expires_in: str) -> None:
+    """`expires_in` may be missing (RFC 6749, section 5.1), and a null instead of a refresh token is none."""
+    issuer.responses = [response("200 OK", f'{{"access_token": "a", "refresh_token": null{expires_in}}}')]
+    tokens = Tokens.by_password(issuer.url, "ada@example.com", "secret")
+    assert [await tokens.access_token() for _ in range(3)] == ["a"] * 3
+    tokens.forget("a")
+    assert await tokens.access_token() == "token-2"
+    assert [form["grant_type"] for form in issuer.forms] == ["password", "password"]
+
+
+async def test_a_refusal_has_a_description_only_if_it_is_text(issuer: Issuer) -> None:
+    """An `error_description` of another type is left out."""
+    issuer.responses = [response("400 Bad Request", '{"error": "invalid_grant", "error_description": ["no"]}')]
+    with pytest.raises(TokenRefused, match=r"^invalid_grant$"):
+        await Tokens.by_password(issuer.url, "ada@example.com", "secret").access_token()
 
 
 class InformationService(ServiceBase):

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import contextlib
+import http.client
 import json
+import math
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +16,8 @@ from urllib.parse import quote_plus, urlencode
 TIMEOUT_S: Final = 10.0
 MARGIN_S_MAX: Final = 30.0
 """How long before it expires a token is replaced, a quarter of its lifetime at most."""
+LIFETIME_S: Final = 300.0
+"""The lifetime of a token whose response says none: `expires_in` is only recommended (RFC 6749, section 5.1)."""
 
 
 class TokenRefused(Exception):
@@ -51,7 +55,7 @@ class Tokens:
         return cls(url, {"grant_type": "client_credentials"} | _scoped(scope), headers)
 
     async def access_token(self) -> str:
-        """Returns a valid token. Raises TokenRefused, and OSError if the endpoint does not respond."""
+        """Returns a valid token. Raises TokenRefused, and OSError if no token comes from the endpoint."""
         async with self._lock:
             if not self._access_token or time.monotonic() >= self._replace_at:
                 self._keep(await self._next())
@@ -73,10 +77,22 @@ class Tokens:
         return await asyncio.to_thread(_post, self._url, form, self._headers)
 
     def _keep(self, answer: Mapping[str, Any]) -> None:
-        lifetime_s = float(answer.get("expires_in", 0))
-        self._access_token = str(answer["access_token"])
-        self._refresh_token = str(answer.get("refresh_token", ""))
+        access_token, refresh_token = answer.get("access_token"), answer.get("refresh_token")
+        if not isinstance(access_token, str) or not access_token:
+            raise OSError(f"The response of {self._url} has no access token.")
+        lifetime_s = _lifetime_s(answer)
+        self._access_token = access_token
+        self._refresh_token = refresh_token if isinstance(refresh_token, str) else ""
         self._replace_at = time.monotonic() + lifetime_s - min(MARGIN_S_MAX, lifetime_s / 4)
+
+
+def _lifetime_s(answer: Mapping[str, Any]) -> float:
+    """Returns `expires_in`, which some endpoints send as text."""
+    try:
+        lifetime_s = float(answer["expires_in"])
+    except (KeyError, TypeError, ValueError):
+        return LIFETIME_S
+    return lifetime_s if math.isfinite(lifetime_s) else LIFETIME_S
 
 
 def _scoped(scope: str) -> dict[str, str]:
@@ -87,17 +103,29 @@ def _post(url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> dict
     request = urllib.request.Request(url, urlencode(form).encode(), dict(headers))
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
-            answer: dict[str, Any] = json.load(response)
-            return answer
+            return _object(response.read())
     except urllib.error.HTTPError as error:
         with error:
             raise _refusal(error) from None
+    except http.client.HTTPException as error:
+        raise OSError(f"The response of {url} is incomplete or not HTTP: {error!r}.") from error
 
 
 def _refusal(error: urllib.error.HTTPError) -> Exception:
     """Returns what to raise: TokenRefused if the response is an error of OAuth 2.0, otherwise the error itself."""
     try:
-        body = json.load(error)
-        return TokenRefused(body["error"], body.get("error_description", ""))
-    except (ValueError, KeyError, TypeError):
+        body = _object(error.read())
+    except (http.client.HTTPException, OSError):
         return error
+    code, description = body.get("error"), body.get("error_description")
+    if not isinstance(code, str):
+        return error
+    return TokenRefused(code, description if isinstance(description, str) else "")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Returns a JSON object, an empty one for anything else."""
+    with contextlib.suppress(ValueError):
+        if isinstance(value := json.loads(body), dict):
+            return value
+    return {}

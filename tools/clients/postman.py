@@ -16,6 +16,8 @@ BASE_URL: Final = "http://localhost:8080"
 EVENT_STREAM: Final = "text/event-stream"
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
+_RESERVED: Final = frozenset({"baseUrl", "token"})
+"""Names of the collection's own variables. A variable of a path with such a name has an underscore at its end."""
 _VALUES: Final = {"user": "me"}
 """Values of variables that are valid for every user."""
 
@@ -34,7 +36,7 @@ def collection_of(document: Mapping[str, Any]) -> dict[str, Any]:
     folders: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
     variables: dict[str, str] = {}
     for path, method, operation in _operations(document):
-        variables |= dict.fromkeys(_VARIABLE.findall(path), "")
+        variables |= dict.fromkeys(map(_variable, _VARIABLE.findall(path)), "")
         folders[operation["tags"][0]].append(_item(path, method, operation))
     return {
         "info": {
@@ -94,7 +96,7 @@ def _keeping_token() -> dict[str, Any]:
 
 def _url(path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the URL of an operation. Its optional parameters are listed but disabled."""
-    text = _VARIABLE.sub(r"{{\1}}", path)
+    text = _VARIABLE.sub(lambda found: f"{{{{{_variable(found[1])}}}}}", path)
     query = [_query(each) for each in operation["parameters"] if each.get("in") == "query"]
     sent = "&".join(f"{each['key']}={quote(each['value'])}" for each in query if not each["disabled"])
     url = {
@@ -103,6 +105,11 @@ def _url(path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
         "path": text.removeprefix("/").split("/"),
     }
     return {**url, "query": query} if query else url
+
+
+def _variable(name: str) -> str:
+    """Returns the name of the variable for one of a path. Names remain different."""
+    return f"{name}_" if name.rstrip("_") in _RESERVED else name
 
 
 def _query(parameter: Mapping[str, Any]) -> dict[str, Any]:

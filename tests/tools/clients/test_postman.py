@@ -3,16 +3,34 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.contract.contract import load
+from edge.contract.contract import load, read
+from edge.openapi.document import Documents
 from tests.edge.backend import backend_of
+from tests.edge.contracts import compile_image
 from tests.edge.served import edge_of
 from tools.clients.document import ROOT, openapi_document
 from tools.clients.postman import FORMAT, collection_of
 
+CLASHING = """
+syntax = "proto3";
+package odd.v1;
+import "google/api/annotations.proto";
+message M {
+  string name = 1;
+  string base_url = 2;
+  string token = 3 [json_name = "token_"];
+}
+service OddService {
+  rpc Get(M) returns (M) { option (google.api.http) = {get: "/v1/{name=tokens/*}"}; }
+  rpc GetUrl(M) returns (M) { option (google.api.http) = {get: "/v1/urls/{base_url}"}; }
+  rpc GetMore(M) returns (M) { option (google.api.http) = {get: "/v1/more/{token}"}; }
+}
+"""
 STREAMS = re.compile(r":(watch|watchLow|chat)$")
 
 
@@ -52,6 +70,20 @@ def test_every_variable_is_declared(collection: dict[str, Any]) -> None:
     declared = {each["key"]: each["value"] for each in collection["variable"]}
     assert set(re.findall(r"\{\{(\w+)\}\}", json.dumps(collection))) == declared.keys()
     assert (declared["baseUrl"], declared["token"], declared["user"]) == ("http://localhost:8080", "", "me")
+
+
+def test_variables_of_paths_are_not_those_of_the_collection(tmp_path: Path) -> None:
+    """The access token and the address of the API stay out of the places of resources with their names."""
+    contract = read(compile_image(CLASHING, tmp_path))
+    document = b"".join(Documents(contract.routes, contract.registry, title="T", secured=True).pieces())
+    collection = collection_of(json.loads(document))
+    assert [item["request"]["url"]["raw"] for item in items(collection)] == [
+        "{{baseUrl}}/v1/tokens/{{token_}}",
+        "{{baseUrl}}/v1/urls/{{baseUrl_}}",
+        "{{baseUrl}}/v1/more/{{token__}}",
+    ]
+    names = [each["key"] for each in collection["variable"]]
+    assert sorted(names) == ["baseUrl", "baseUrl_", "token", "token_", "token__"]
 
 
 def test_the_sign_in_sets_the_token(collection: dict[str, Any]) -> None:

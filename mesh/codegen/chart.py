@@ -73,5 +73,10 @@ def _timeout_s(method: DescMethod, policy: Policy) -> float | None:
 
 
 def _duration(seconds: float) -> str:
-    """Returns a duration in whole seconds or milliseconds, because Linkerd accepts no fractions: 5s, 1500ms."""
-    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
+    """Returns a duration in whole seconds or milliseconds, because Linkerd accepts no fractions: 5s, 1500ms. It is
+    rounded up, because 0ms would be no timeout at all (Gateway API, HTTPRouteTimeouts).
+    """
+    if seconds == int(seconds):
+        return f"{seconds:.0f}s"
+    nanoseconds = round(seconds * 10**9)
+    return f"{-(-nanoseconds // 10**6)}ms"

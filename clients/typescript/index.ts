@@ -28,7 +28,9 @@ export interface TokenSource {
 export function authorize(tokens: TokenSource): Middleware {
   return {
     async onRequest({ request }) {
-      request.headers.set("authorization", `Bearer ${await tokens.accessToken()}`);
+      request.signal.throwIfAborted();
+      const token = await unlessAborted(tokens.accessToken(), request.signal);
+      request.headers.set("authorization", `Bearer ${token}`);
       return request;
     },
     onResponse({ request, response }) {
@@ -39,12 +41,24 @@ export function authorize(tokens: TokenSource): Middleware {
   };
 }
 
+/** Waits for a result until the signal aborts. The work goes on, because other calls may wait for it, too. */
+function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    result.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+const TIMEOUT_MS = 10_000;
 const MARGIN_MS_MAX = 30_000;
+/** The lifetime of a token whose response says none: `expires_in` is only recommended (RFC 6749, section 5.1). */
+const LIFETIME_S = 300;
 
 interface Token {
   access_token: string;
-  expires_in?: number;
-  refresh_token?: string;
+  expires_in?: unknown;
+  refresh_token?: unknown;
 }
 
 /**
@@ -75,7 +89,7 @@ export class Tokens implements TokenSource {
     return new Tokens(url, { grant_type: "client_credentials", ...client, ...(scope && { scope }) });
   }
 
-  /** Returns a valid access token. Rejects with TokenRefused, or as `fetch` does. */
+  /** Returns a valid access token. Rejects with TokenRefused, with an Error for no token, or as `fetch` does. */
   accessToken(): Promise<string> {
     if (this.#accessToken && Date.now() < this.#replaceAt) {
       return Promise.resolve(this.#accessToken);
@@ -92,9 +106,9 @@ export class Tokens implements TokenSource {
 
   async #next(): Promise<string> {
     const token = (await this.#refreshed()) ?? (await this.#request(this.#grant));
-    const lifetimeMs = (token.expires_in ?? 0) * 1000;
+    const lifetimeMs = lifetimeS(token) * 1000;
     this.#accessToken = token.access_token;
-    this.#refreshToken = token.refresh_token ?? "";
+    this.#refreshToken = typeof token.refresh_token === "string" ? token.refresh_token : "";
     this.#replaceAt = Date.now() + lifetimeMs - Math.min(MARGIN_MS_MAX, lifetimeMs / 4);
     return this.#accessToken;
   }
@@ -117,14 +131,32 @@ export class Tokens implements TokenSource {
   }
 
   async #request(form: Record<string, string>): Promise<Token> {
-    const response = await fetch(this.#url, { method: "POST", body: new URLSearchParams(form) });
-    if (response.ok) {
-      return (await response.json()) as Token;
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const response = await fetch(this.#url, { method: "POST", body: new URLSearchParams(form), signal });
+    const answer = parsed(await response.text());
+    if (response.ok && typeof answer.access_token === "string" && answer.access_token) {
+      return { ...answer, access_token: answer.access_token };
     }
-    const refusal = (await response.json().catch(() => ({}))) as { error?: unknown; error_description?: string };
-    if (typeof refusal.error === "string") {
-      throw new TokenRefused(refusal.error, refusal.error_description ?? "");
+    if (!response.ok && typeof answer.error === "string") {
+      const description = answer.error_description;
+      throw new TokenRefused(answer.error, typeof description === "string" ? description : "");
     }
-    throw new Error(`The token endpoint responded with HTTP ${response.status}.`);
+    throw new Error(`The token endpoint responded with HTTP ${response.status} and no token.`);
+  }
+}
+
+/** Returns `expires_in`, which some endpoints send as text. */
+function lifetimeS(token: Token): number {
+  const seconds = parseFloat(String(token.expires_in));
+  return Number.isFinite(seconds) ? seconds : LIFETIME_S;
+}
+
+/** Returns a JSON object, an empty one for anything else. */
+function parsed(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? { ...value } : {};
+  } catch {
+    return {};
   }
 }

@@ -24,6 +24,9 @@ from mesh.telemetry import tracing
 Handler: TypeAlias = Callable[[Connection, Event[Any]], Awaitable[None]]
 """A function that handles an event in the transaction that marks it as done: its writes take effect exactly once."""
 
+Lock: TypeAlias = Callable[[Connection], Awaitable[None]]
+"""A function that takes locks for a transaction."""
+
 Results: TypeAlias = dict[DueEvent, Exception | None]
 """Events that were handled, with the errors of those that failed."""
 
@@ -72,6 +75,10 @@ class Inbox:
     `batch_events_max` must be 1 if a handler locks several rows that other aggregates use too: whatever the order in
     which it locks them, the events of a batch together have none, and their transactions could deadlock.
 
+    A lock that all handlers need, and that others may hold for long, is taken by `lock`, once in each transaction that
+    has events. The wait for it is no part of the time in which handlers are begun, and its failure is no try of any
+    event.
+
     Each event in `separate` has a transaction to itself. Its handler may take long, or have an effect outside the
     database, such as a mail: it keeps no locks of other events, and is not repeated because the commit of theirs fails.
     """
@@ -87,6 +94,7 @@ class Inbox:
         workers: int = 2,
         batch_events_max: int = BATCH_EVENTS_MAX,
         separate: Collection[type[Message]] = (),
+        lock: Lock | None = None,
     ) -> None:
         self._database = database
         self._broker = broker
@@ -96,6 +104,7 @@ class Inbox:
         self._workers = workers
         self._batch_events_max = batch_events_max
         self._separate = {message.desc().type_name for message in separate}
+        self._lock = lock
         self._alone = 0  # this many events are handled in transactions of their own
         self._arrived = WorkSignal(workers)
         self._ended = asyncio.Event()
@@ -156,9 +165,12 @@ class Inbox:
         failed: Results = {}
         try:
             async with self._database.transaction(settings=_HANDLERS_MAY_WAIT) as tx:
-                batch = await inbox_table.take(tx, 1 if self._alone else self._batch_events_max)
-                if not batch:
+                taken = await inbox_table.take(tx, 1 if self._alone else self._batch_events_max)
+                if not taken:
                     return False
+                if self._lock is not None:
+                    await self._lock(tx)
+                batch = taken  # what fails from here on is a failure of theirs
                 outcomes = await self._record(tx, await self._handle_in_turn(tx, batch))
         except Exception as error:
             if not batch:

@@ -1,10 +1,10 @@
 """The composition root of the analytics service."""
 
 from mesh.database import Database
-from mesh.events import Inbox, connect
+from mesh.events import connect
 from mesh.process import Process, run
 from mesh.server import serve
-from services.analytics.consumers import handlers
+from services.analytics import consumers
 from services.analytics.handlers import AnalyticsHandlers
 from services.analytics.ingestion import Ingestion
 from services.analytics.purge import Purge
@@ -15,7 +15,7 @@ async def wire(process: Process, settings: AnalyticsSettings) -> None:
     """Starts the inbox with its consumers, the deletion of old rows, and the gRPC server with the handlers."""
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
-    await process.enter(Inbox(database, broker, service=process.name, handlers=handlers()))
+    await process.enter(consumers.inbox(database, broker))
     await process.enter(Purge(database))
     await serve(process, settings, AnalyticsHandlers(database, Ingestion(database)))
 

@@ -27,8 +27,8 @@ from meshwright.recommendations.v1.events_pb import VariantConverted, VariantExp
 from meshwright.support.v1.events_pb import MessagePosted
 from protobuf import Message
 
-from mesh.database import Connection
-from mesh.events import Event
+from mesh.database import Connection, Database
+from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from mesh.money import Money
 from mesh.money_message import money_of
@@ -37,9 +37,16 @@ from services.analytics.audit_storage import Entry
 from services.analytics.domain import Metric, SaleLine, SaleStep, tallies, variant_tallies
 
 
+def inbox(database: Database, broker: Broker) -> Inbox:
+    """Returns the inbox that runs the handlers. It locks all roll-ups first: a transaction has several events, whose
+    roll-ups it would lock in no particular order, so that two of them could deadlock.
+    """
+    return Inbox(database, broker, service="analytics", handlers=handlers(), lock=metric_storage.lock_rollups)
+
+
 def handlers() -> Mapping[type[Message], Handler]:
-    """Returns the handler of each event, for the inbox."""
-    all_handlers: Mapping[type[Message], Handler] = {
+    """Returns the handler of each event."""
+    return {
         UserRegistered: user_registered,
         RegistrationRepeated: registration_repeated,
         UserDeleted: user_deleted,
@@ -61,19 +68,6 @@ def handlers() -> Mapping[type[Message], Handler]:
         VariantExposed: variant_exposed,
         VariantConverted: variant_converted,
     }
-    return {message: _counting_alone(handler) for message, handler in all_handlers.items()}
-
-
-def _counting_alone(handler: Handler) -> Handler:
-    """Returns a handler that locks all roll-ups first. A transaction of the inbox has several events, whose roll-ups it
-    locks in no particular order: two of them could deadlock.
-    """
-
-    async def handle(tx: Connection, event: Event[Any]) -> None:
-        await metric_storage.lock_rollups(tx)
-        await handler(tx, event)
-
-    return handle
 
 
 async def user_registered(tx: Connection, event: Event[UserRegistered]) -> None:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from asyncpg import LockNotAvailableError
 from prometheus_client import REGISTRY
 from protobuf import Message
 
@@ -177,6 +178,25 @@ async def test_a_separate_event_has_a_transaction_to_itself(
         assert (await noted(5))[-1] == ("notes/2", "a")
     assert list(handled.values())[-1] == 1, "the transaction of the separate event"
     assert await states(database) == [("done", 1)] * 5
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_lock_that_others_keep_is_no_failed_try(
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted
+) -> None:
+    """The lock that all handlers need is taken once in each transaction, and events wait until it can be."""
+    tries = 0
+
+    async def lock(_: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= HASTY.attempts_max:
+            raise LockNotAvailableError("another transaction keeps it")
+
+    await publish_notes("notes/1", "a", "b")
+    async with inbox(database, broker, lock=lock):
+        assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
+    assert await states(database) == [("done", 1)] * 2
 
 
 @pytest.mark.usefixtures("relay")

@@ -32,6 +32,7 @@ from meshwright.analytics.v1.analytics_pb import Sale as SaleMessage
 from meshwright.analytics.v1.analytics_pb import Series as SeriesMessage
 from protobuf.wkt import Timestamp
 
+from mesh.client_network import client_network
 from mesh.database import Database
 from mesh.errors import ResourceExhausted
 from mesh.money import Money
@@ -39,6 +40,7 @@ from mesh.money_message import money_message
 from mesh.pagination import read_page
 from mesh.resume import read_resume_token
 from mesh.rpc import Call
+from mesh.silence import until_silent
 from mesh.timestamp_message import time_of
 from services.analytics import audit_storage, metric_storage, people_storage, sale_storage
 from services.analytics.audit_storage import Recorded, Search
@@ -67,6 +69,8 @@ EVENTS_MAX: Final = 100_000
 EVENTS_OF_ANONYMOUS_MAX: Final = 100
 """The most events of one call. The contract limits the number of calls."""
 
+SILENCE_S: Final = 10.0
+
 _TYPES: Final = {
     int(EventMessage.Type.PAGE_VIEW): Metric.PAGE_VIEWS.value,
     int(EventMessage.Type.PRODUCT_VIEW): Metric.PRODUCT_VIEWS.value,
@@ -89,16 +93,15 @@ class AnalyticsHandlers(AnalyticsServiceBase):
         person = await self._person(call)
         events_max = EVENTS_MAX if call.caller.subject else EVENTS_OF_ANONYMOUS_MAX
         rejections, received, valid = Rejections(), 0, 0
-        with self._ingestion.call() as call_batches:
-            async with call_batches as batches:
-                async for message in request:
-                    if received + len(message.events) > events_max:
-                        raise _too_many(events_max)
-                    events = _valid(message.events, person, received, rejections)
-                    received += len(message.events)
-                    valid += len(events)
-                    await batches.add(events)
-                await batches.finish()
+        async with self._ingestion.call(call.caller.subject or client_network(call.client_address)) as batches:
+            async for message in until_silent(request, SILENCE_S):
+                if received + len(message.events) > events_max:
+                    raise _too_many(events_max)
+                events = _valid(message.events, person, received, rejections)
+                received += len(message.events)
+                valid += len(events)
+                await batches.add(events)
+            await batches.finish()
         return IngestEventsResponse(
             accepted_count=batches.accepted,
             duplicate_count=valid - batches.accepted,

@@ -1,8 +1,9 @@
 """The ingestion of events that clients report: writes them in batches, each while the next one is being read."""
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,42 +14,54 @@ from services.analytics import event_storage
 from services.analytics.client_events import ClientEvent
 
 BATCH_EVENTS: Final = 2000
-CALLS_MAX: Final = 32
-"""The most calls at the same time: each holds up to two batches, of 1 MB."""
+BATCH_AGE_S: Final = 1.0
+"""The age at which a batch is written with the next event, although it is not full, so that slow calls make room."""
+
+BATCHES_MAX: Final = 32
+"""The most batches in memory, of 1 MB each. Calls wait for room, and so their clients do."""
+
+ROOM_WAIT_S: Final = 20.0
+CALLS_OF_SOURCE_MAX: Final = 8
+"""The most calls of one caller at the same time, so that nobody takes all the room."""
 
 RETRY_AFTER_S: Final = 1.0
 
 
 class Ingestion:
-    """Writes the events of all calls, of at most CALLS_MAX at the same time."""
+    """Writes the events of all calls."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._calls = 0
+        self._calls = Counter[str]()
+        self._room = asyncio.Semaphore(BATCHES_MAX)
 
-    @contextlib.contextmanager
-    def call(self) -> Iterator["Batches"]:
-        """Returns the batches of one call. Raises ResourceExhausted if too many calls are in progress."""
-        if self._calls >= CALLS_MAX:
-            raise ResourceExhausted(
-                f"{CALLS_MAX} calls are sending events at the same time, which is the limit. Try again.",
-                reason="INGESTION_BUSY",
-                retry_after_s=RETRY_AFTER_S,
-            )
-        self._calls += 1
+    @asynccontextmanager
+    async def call(self, source: str) -> AsyncIterator["Batches"]:
+        """Yields the batches of one call of a source: a user, or a network. Raises ResourceExhausted if it has too many
+        calls in progress.
+        """
+        if self._calls[source] >= CALLS_OF_SOURCE_MAX:
+            raise _busy(f"The caller may have {CALLS_OF_SOURCE_MAX} calls that send events at the same time.")
+        self._calls[source] += 1
         try:
-            yield Batches(self._database)
+            async with Batches(self._database, self._room) as batches:
+                yield batches
         finally:
-            self._calls -= 1
+            self._calls[source] -= 1
+            if not self._calls[source]:
+                del self._calls[source]
 
 
 class Batches:
     """The events of one call, written while its context lasts. `accepted` counts those that were new."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, room: asyncio.Semaphore) -> None:
+        """Prepares the batches. Each takes a place of `room` from its first event until it is written."""
         self.accepted = 0
         self._database = database
+        self._room = room
         self._waiting: list[ClientEvent] = []
+        self._begun_at = 0.0
         self._writing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -57,13 +70,23 @@ class Batches:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._waiting:
+            self._room.release()
         if self._writing is not None:
             await stop([self._writing])
 
     async def add(self, events: list[ClientEvent]) -> None:
-        """Adds events. While an earlier batch is being written, waits until it is."""
+        """Adds events. Waits while an earlier batch is being written, or there is no room. Raises ResourceExhausted if
+        that takes too long.
+        """
+        if not events:
+            return
+        clock = asyncio.get_running_loop().time
+        if not self._waiting:
+            await self._take_room()
+            self._begun_at = clock()
         self._waiting += events
-        if len(self._waiting) >= BATCH_EVENTS:
+        if len(self._waiting) >= BATCH_EVENTS or clock() - self._begun_at >= BATCH_AGE_S:
             await self._write()
 
     async def finish(self) -> None:
@@ -71,11 +94,19 @@ class Batches:
         await self._write()
         await self._written()
 
+    async def _take_room(self) -> None:
+        try:
+            async with asyncio.timeout(ROOM_WAIT_S):
+                await self._room.acquire()
+        except TimeoutError:
+            raise _busy("Too many calls are sending events at the same time.") from None
+
     async def _write(self) -> None:
         await self._written()
         if self._waiting:
             batch, self._waiting = self._waiting, []
             self._writing = asyncio.create_task(self._insert(batch))
+            self._writing.add_done_callback(lambda _: self._room.release())  # also if it is stopped before it begins
 
     async def _written(self) -> None:
         if self._writing is not None:
@@ -86,3 +117,7 @@ class Batches:
         async with self._database.transaction() as tx:
             accepted = await event_storage.insert(tx, batch)
         self.accepted += accepted
+
+
+def _busy(message: str) -> ResourceExhausted:
+    return ResourceExhausted(f"{message} Try again.", reason="INGESTION_BUSY", retry_after_s=RETRY_AFTER_S)

@@ -12,6 +12,7 @@ from meshwright.catalog.v1.events_pb import ProductChanged
 from mesh.database import Connection, Database, busy
 from mesh.errors import InvalidArgument, MeshError
 from mesh.events import publish_all
+from mesh.silence import until_silent
 from mesh.validation import Validator
 from services.catalog import storage
 from services.catalog.categories import AvailableCategories, find_available, hold_categories
@@ -23,6 +24,7 @@ from services.catalog.product_cache import ProductCache
 from services.catalog.product_message import SOURCE, product_message
 
 IMPORTS_MAX = 2  # each holds a connection of the pool, while it writes
+SILENCE_S = 30.0
 LINES_MAX = 1_000_000
 LINES_PER_TRANSACTION = 500
 LINES_PER_TURN = 20  # lines that are read before other calls have their turn
@@ -43,14 +45,15 @@ class Importer:
         self, requests: AsyncIterator[ImportProductsRequest], subject: str
     ) -> ImportProductsResponse:
         """Imports the products of a file, for the caller `subject`. Memory is constant: a group of lines is written
-        before the next is read. Raises ResourceExhausted if too many imports are running, InvalidArgument if the file
-        has too many lines.
+        before the next is read. Raises ResourceExhausted if too many imports are running or the client sends nothing
+        for too long, InvalidArgument if the file has too many lines.
         """
         with self._admitted():
-            first = await anext(requests, ImportProductsRequest())
+            pieces = until_silent(requests, SILENCE_S)
+            first = await anext(pieces, ImportProductsRequest())
             reader = LineReader(self._validator, subject, first.request_id)
             outcome, group = ImportProductsResponse(), list[ImportedLine | InvalidLine]()
-            async for line in _lines(first, requests):
+            async for line in _lines(first, pieces):
                 if line.number > LINES_MAX:
                     raise InvalidArgument(f"The file has more than {LINES_MAX} lines.", reason="STREAM_TOO_LONG")
                 group.append(reader.read(line))

@@ -13,7 +13,7 @@ from meshwright.catalog.v1.catalog_pb import ImportProductsRequest, ImportProduc
 
 from mesh.database import Database
 from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
-from services.catalog import category_storage
+from services.catalog import category_storage, importer
 from services.catalog.domain.category import CATEGORIES_MAX, Category
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.importer import IMPORTS_MAX, LINES_PER_TRANSACTION, REJECTED_LINES_MAX
@@ -257,6 +257,22 @@ async def test_concurrent_imports_are_limited(store: Store) -> None:
             await imported(store, line())
         end.set()
         assert [counts(each) for each in await asyncio.gather(*running)] == [(500, 0, 0, 0)] * IMPORTS_MAX
+    assert counts(await imported(store, line())) == (1, 0, 0, 0)
+
+
+async def test_an_import_that_sends_nothing_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes room for another one. What it has sent before is imported."""
+    monkeypatch.setattr(importer, "SILENCE_S", 0.2)
+
+    async def silent() -> AsyncIterator[ImportProductsRequest]:
+        async for piece in pieces("\n".join([line()] * (LINES_PER_TRANSACTION + 1))):
+            yield piece
+        await asyncio.Event().wait()
+
+    with store.as_staff():
+        running = [store.catalog.import_products(silent()) for _ in range(IMPORTS_MAX)]
+        ended = await asyncio.gather(*running, return_exceptions=True)
+    assert [getattr(each, "reason", None) for each in ended] == ["STREAM_SILENT"] * IMPORTS_MAX
     assert counts(await imported(store, line())) == (1, 0, 0, 0)
 
 

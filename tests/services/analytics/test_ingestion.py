@@ -1,0 +1,144 @@
+"""The ingestion of events from many clients at the same time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from meshwright.analytics.v1.analytics_grpc import AnalyticsServiceClient
+from meshwright.analytics.v1.analytics_pb import Event, IngestEventsRequest, IngestEventsResponse
+from protobuf.wkt import Timestamp
+
+from mesh.background import stop
+from mesh.database import Database
+from mesh.errors import ResourceExhausted
+from mesh.identity import Caller
+from mesh.rpc import CLIENT_ADDRESS, Call, current_call
+from services.analytics import handlers, ingestion
+from services.analytics.handlers import AnalyticsHandlers
+from services.analytics.ingestion import CALLS_OF_SOURCE_MAX, Ingestion
+from tests.issuer import Issuer
+from tests.services.calls import channel_to, serving
+
+IDLE_CALLS = 40
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    """The issuer of tokens."""
+    return Issuer()
+
+
+@pytest.fixture
+async def client(database: Database, issuer: Issuer) -> AsyncIterator[AnalyticsServiceClient]:
+    """A client of the service."""
+    service = AnalyticsHandlers(database, Ingestion(database))
+    async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
+        yield AnalyticsServiceClient(channel)
+
+
+@contextlib.contextmanager
+def calling(token: str = "", address: str = "192.0.2.7") -> Iterator[None]:
+    """Makes calls in this block come from this user, or from this address without a token."""
+    reset = current_call.set(Call("/test", Caller(token=token), metadata={CLIENT_ADDRESS: address}))
+    try:
+        yield
+    finally:
+        current_call.reset(reset)
+
+
+def view() -> IngestEventsRequest:
+    """Returns a message with one event."""
+    now = Timestamp.from_datetime(datetime.now(UTC))
+    return IngestEventsRequest(
+        events=[Event(event_id=str(uuid4()), type=Event.Type.PAGE_VIEW, event_time=now, page="/")]
+    )
+
+
+async def views(count: int, end: asyncio.Event | None = None) -> AsyncIterator[IngestEventsRequest]:
+    """Yields messages, then keeps the stream open until the end."""
+    for _ in range(count):
+        yield view()
+    if end is not None:
+        await end.wait()
+
+
+async def call_again_and_again(client: AnalyticsServiceClient) -> None:
+    """Calls until it is refused."""
+    while True:
+        await client.ingest_events(views(1))
+
+
+async def test_idle_calls_of_one_client_keep_nobody_out(client: AnalyticsServiceClient, issuer: Issuer) -> None:
+    """A client has a limited number of calls, whichever addresses of its network they come from."""
+    end = asyncio.Event()
+    tasks: list[asyncio.Task[IngestEventsResponse]] = []
+    for number in range(IDLE_CALLS):
+        with calling(address=f"2001:db8::{number:x}"):
+            tasks.append(asyncio.create_task(client.ingest_events(views(1, end))))
+    try:
+        async with asyncio.timeout(30):
+            while sum(task.done() for task in tasks) < IDLE_CALLS - CALLS_OF_SOURCE_MAX:
+                await asyncio.sleep(0.01)
+        for token, address in ((issuer.token("users/ada"), "2001:db8::1"), ("", "192.0.2.7")):
+            with calling(token, address):
+                assert (await client.ingest_events(views(2))).accepted_count == 2
+        end.set()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        await stop(tasks)  # type: ignore[arg-type]
+    refused = [each for each in outcomes if isinstance(each, ResourceExhausted)]
+    assert {each.reason for each in refused} == {"INGESTION_BUSY"}
+    accepted = [each.accepted_count for each in outcomes if isinstance(each, IngestEventsResponse)]
+    assert accepted == [1] * CALLS_OF_SOURCE_MAX
+    with calling(address="2001:db8::1"):
+        assert (await client.ingest_events(views(1))).accepted_count == 1
+
+
+async def test_a_silent_call_ends(client: AnalyticsServiceClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error tells why, and that the call can be repeated."""
+    monkeypatch.setattr(handlers, "SILENCE_S", 0.1)
+    with calling(), pytest.raises(ResourceExhausted, match=r"0\.1 s") as caught:
+        await client.ingest_events(views(1, asyncio.Event()))
+    assert caught.value.reason == "STREAM_SILENT"
+    assert caught.value.retry_after_s is not None
+
+
+async def test_a_slow_call_makes_room_for_others(
+    client: AnalyticsServiceClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its batch is written before it is full, and keeps no place from then on."""
+    monkeypatch.setattr(ingestion, "BATCH_AGE_S", 0.0)
+    monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
+    end = asyncio.Event()
+    service = AnalyticsHandlers(database, Ingestion(database))
+    async with serving(Issuer(), service) as port, channel_to(port, "analytics") as channel:
+        crowded = AnalyticsServiceClient(channel)
+        with calling():
+            slow = asyncio.create_task(crowded.ingest_events(views(1, end)))
+        with calling(address="192.0.2.8"):
+            assert (await crowded.ingest_events(views(3))).accepted_count == 3
+        assert not slow.done()
+        end.set()
+        assert (await slow).accepted_count == 1
+
+
+async def test_a_call_without_room_is_refused(
+    database: Database, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a limited time, and a call that is cut off makes room."""
+    monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
+    service = AnalyticsHandlers(database, Ingestion(database))
+    async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
+        crowded = AnalyticsServiceClient(channel)
+        with calling(), monkeypatch.context() as hasty:
+            hasty.setattr(ingestion, "ROOM_WAIT_S", 0.1)
+            open_call = asyncio.create_task(crowded.ingest_events(views(1, asyncio.Event())))
+            with pytest.raises(ResourceExhausted) as caught:
+                await call_again_and_again(crowded)
+            assert caught.value.reason == "INGESTION_BUSY"
+        await stop([open_call])  # type: ignore[list-item]
+        with calling():
+            assert (await crowded.ingest_events(views(1))).accepted_count == 1

@@ -3,13 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
 from mesh.background import stop
 from mesh.database import Database
-from mesh.errors import ResourceExhausted
+from mesh.errors import Aborted, ResourceExhausted
 from services.analytics import event_storage
 from services.analytics.client_events import ClientEvent
 
@@ -24,6 +24,11 @@ ROOM_WAIT_S: Final = 20.0
 CALLS_OF_SOURCE_MAX: Final = 8
 """The most calls of one caller at the same time, so that nobody takes all the room."""
 
+WRITERS_MAX: Final = 2
+"""The most batches that are written at the same time: one is counted while the next one is copied. More of them would
+only wait for the roll-ups, each with a connection that other calls need.
+"""
+
 RETRY_AFTER_S: Final = 1.0
 
 
@@ -34,6 +39,7 @@ class Ingestion:
         self._database = database
         self._calls = Counter[str]()
         self._room = asyncio.Semaphore(BATCHES_MAX)
+        self._turns = asyncio.Semaphore(max(1, min(WRITERS_MAX, database.connections_max - 1)))
 
     @asynccontextmanager
     async def call(self, source: str) -> AsyncIterator["Batches"]:
@@ -44,7 +50,7 @@ class Ingestion:
             raise _busy(f"The caller may have {CALLS_OF_SOURCE_MAX} calls that send events at the same time.")
         self._calls[source] += 1
         try:
-            async with Batches(self._database, self._room) as batches:
+            async with Batches(self._database, self._room, self._turns) as batches:
                 yield batches
         finally:
             self._calls[source] -= 1
@@ -55,11 +61,14 @@ class Ingestion:
 class Batches:
     """The events of one call, written while its context lasts. `accepted` counts those that were new."""
 
-    def __init__(self, database: Database, room: asyncio.Semaphore) -> None:
-        """Prepares the batches. Each takes a place of `room` from its first event until it is written."""
+    def __init__(self, database: Database, room: asyncio.Semaphore, turns: asyncio.Semaphore) -> None:
+        """Prepares the batches. Each takes a place of `room` from its first event until it is written, and one of
+        `turns` while it is written.
+        """
         self.accepted = 0
         self._database = database
         self._room = room
+        self._turns = turns
         self._waiting: list[ClientEvent] = []
         self._begun_at = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -114,9 +123,13 @@ class Batches:
             await writing
 
     async def _insert(self, batch: list[ClientEvent]) -> None:
-        async with self._database.transaction() as tx:
-            accepted = await event_storage.insert(tx, batch)
-        self.accepted += accepted
+        """Inserts a batch. If others keep the roll-ups for too long, tries again until the deadline of the call."""
+        while True:
+            with suppress(Aborted):
+                async with self._turns, self._database.transaction() as tx:
+                    accepted = await event_storage.insert(tx, batch)
+                self.accepted += accepted
+                return
 
 
 def _busy(message: str) -> ResourceExhausted:

@@ -2,23 +2,32 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from meshwright.analytics.v1.analytics_grpc import AnalyticsServiceClient
-from meshwright.analytics.v1.analytics_pb import Event, IngestEventsRequest, IngestEventsResponse
+from meshwright.analytics.v1.analytics_pb import (
+    Event,
+    IngestEventsRequest,
+    IngestEventsResponse,
+    ListAuditEntriesRequest,
+)
 from protobuf.wkt import Timestamp
 
 from mesh.background import stop
-from mesh.database import Database
+from mesh.database import Connection, Database
 from mesh.errors import ResourceExhausted
 from mesh.identity import Caller
 from mesh.rpc import CLIENT_ADDRESS, Call, current_call
-from services.analytics import handlers, ingestion
+from services.analytics import event_storage, handlers, ingestion
+from services.analytics.client_events import ClientEvent
 from services.analytics.handlers import AnalyticsHandlers
-from services.analytics.ingestion import CALLS_OF_SOURCE_MAX, Ingestion
+from services.analytics.ingestion import CALLS_OF_SOURCE_MAX, WRITERS_MAX, Ingestion
+from services.analytics.metric_storage import lock_rollups
 from tests.issuer import Issuer
 from tests.services.calls import channel_to, serving
 
@@ -142,3 +151,45 @@ async def test_a_call_without_room_is_refused(
         await stop([open_call])  # type: ignore[list-item]
         with calling():
             assert (await crowded.ingest_events(views(1))).accepted_count == 1
+
+
+async def test_calls_that_wait_for_the_roll_ups_succeed(
+    client: AnalyticsServiceClient, database: Database, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They leave connections to other calls, and a batch that has waited for too long is written again."""
+    tries = Counter[str]()
+
+    async def insert(tx: Connection, events: Sequence[ClientEvent]) -> int:
+        tries[events[0].event_id] += 1
+        await tx.execute("SET LOCAL lock_timeout = '0.1s'")
+        return await event_storage.insert(tx, events)
+
+    monkeypatch.setattr(ingestion, "event_storage", SimpleNamespace(insert=insert))
+    async with database.transaction() as tx:
+        await lock_rollups(tx)
+        with calling():
+            tasks = [asyncio.create_task(client.ingest_events(views(3))) for _ in range(CALLS_OF_SOURCE_MAX)]
+        async with asyncio.timeout(30):
+            while not tries or max(tries.values()) < 3:
+                await asyncio.sleep(0.01)
+        with calling(issuer.token("users/staff", "analytics.read")):
+            assert (await client.list_audit_entries(ListAuditEntriesRequest())).audit_entries == []
+    assert sum(each.accepted_count for each in await asyncio.gather(*tasks)) == 3 * CALLS_OF_SOURCE_MAX
+
+
+async def test_batches_are_written_in_turn(client: AnalyticsServiceClient, database: Database, issuer: Issuer) -> None:
+    """While the roll-ups are kept, no more transactions wait for them than get a turn."""
+    async with database.transaction() as tx:
+        await lock_rollups(tx)
+        with calling():
+            tasks = [asyncio.create_task(client.ingest_events(views(1))) for _ in range(CALLS_OF_SOURCE_MAX)]
+        waiting = 0
+        async with asyncio.timeout(30):
+            while waiting < WRITERS_MAX:
+                await asyncio.sleep(0.1)
+                query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+                waiting = await tx.fetchval(f"{query} AND objid = 'rollups'::regclass")
+        assert waiting == WRITERS_MAX
+        with calling(issuer.token("users/staff", "analytics.read")):
+            await asyncio.gather(*(client.list_audit_entries(ListAuditEntriesRequest()) for _ in range(20)))
+    assert [each.accepted_count for each in await asyncio.gather(*tasks)] == [1] * CALLS_OF_SOURCE_MAX

@@ -40,9 +40,10 @@ class VariantResult:
         return max(0.0, (centre - spread) / (1 + weight)), min(1.0, (centre + spread) / (1 + weight))
 
 
-def results(exposures: Mapping[str, int], conversions: Mapping[str, int]) -> list[VariantResult]:
-    """Returns the result of each variant, by name. Raises NotFound if nothing was counted."""
-    variants = sorted(exposures.keys() | conversions.keys())
-    if not variants:
+def results(counts: Mapping[str, tuple[int, int]]) -> list[VariantResult]:
+    """Returns the results of variants with these exposures and conversions, by name. Raises NotFound if there is
+    none.
+    """
+    if not counts:
         raise NotFound("Nothing was counted for this experiment.", reason="EXPERIMENT_NOT_FOUND")
-    return [VariantResult(each, exposures.get(each, 0), conversions.get(each, 0)) for each in variants]
+    return [VariantResult(variant, *counts[variant]) for variant in sorted(counts)]

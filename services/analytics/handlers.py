@@ -133,11 +133,8 @@ class AnalyticsHandlers(AnalyticsServiceBase):
         """Returns what was counted for each variant, in all the time that roll-ups are kept."""
         experiment = request.name.removeprefix(EXPERIMENT_PREFIX)
         async with self._database.autocommit() as connection:
-            exposures = await metric_storage.count_variants(connection, Metric.EXPOSURES, experiment)
-            conversions = await metric_storage.count_variants(connection, Metric.CONVERSIONS, experiment)
-        return ExperimentMessage(
-            name=request.name, variants=[_variant_message(each) for each in results(exposures, conversions)]
-        )
+            counts = await metric_storage.count_variants(connection, experiment)
+        return ExperimentMessage(name=request.name, variants=[_variant_message(each) for each in results(counts)])
 
     async def watch_sales(self, request: WatchSalesRequest, call: Call) -> AsyncIterator[WatchSalesResponse]:
         """Reads the steps after the last one that was sent, again and again: any process can continue a stream."""

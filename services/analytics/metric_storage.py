@@ -100,17 +100,24 @@ async def find_series(tx: Connection, query: Query) -> list[Series]:
     ]
 
 
-async def count_variants(tx: Connection, metric: Metric, experiment: str) -> dict[str, int]:
-    """Returns the count of a metric for each variant of an experiment, of which the greatest VARIANTS_MAX."""
+async def count_variants(tx: Connection, experiment: str) -> dict[str, tuple[int, int]]:
+    """Returns the exposures and conversions of each variant of an experiment: of VARIANTS_MAX, those with the most
+    exposures and then conversions. They are chosen once, so that no count of a variant is missing.
+    """
     prefix = group_key(experiment, "")
     query = """
-        SELECT key, sum(count)::bigint AS count FROM rollups
-        WHERE metric = $1 AND resolution = $2 AND dimension = $3 AND key >= $4 AND key < $5
-        GROUP BY key ORDER BY count DESC, key LIMIT $6
+        SELECT key, coalesce(sum(count) FILTER (WHERE metric = $1), 0)::bigint AS exposures,
+            coalesce(sum(count) FILTER (WHERE metric = $2), 0)::bigint AS conversions
+        FROM rollups WHERE metric IN ($1, $2) AND resolution = $3 AND dimension = $4 AND key >= $5 AND key < $6
+        GROUP BY key ORDER BY exposures DESC, conversions DESC, key LIMIT $7
     """
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-    arguments = (metric.value, Interval.DAY.value, Dimension.VARIANT.value, prefix, end, VARIANTS_MAX)
-    return {row["key"].removeprefix(prefix): row["count"] for row in await tx.fetch(query, *arguments)}
+    metrics = (Metric.EXPOSURES.value, Metric.CONVERSIONS.value)
+    arguments = (*metrics, Interval.DAY.value, Dimension.VARIANT.value, prefix, end, VARIANTS_MAX)
+    return {
+        row["key"].removeprefix(prefix): (row["exposures"], row["conversions"])
+        for row in await tx.fetch(query, *arguments)
+    }
 
 
 def _wanted(query: Query) -> tuple[str, tuple[object, ...]]:

@@ -32,7 +32,7 @@ def test_an_interval_contains_its_rate(exposures: int, conversions: int) -> None
 
 def test_variants_without_conversions_are_results() -> None:
     """Variants without conversions or exposures are results too, in the order of their names."""
-    assert results({"b": 2, "a": 1}, {"b": 1, "c": 3}) == [
+    assert results({"b": (2, 1), "a": (1, 0), "c": (0, 3)}) == [
         VariantResult("a", 1, 0),
         VariantResult("b", 2, 1),
         VariantResult("c", 0, 3),

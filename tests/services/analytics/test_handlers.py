@@ -34,7 +34,7 @@ from protobuf.wkt import Timestamp
 from mesh.database import Database
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from mesh.events import Event as Delivered
-from services.analytics import domain, event_storage, handlers, name_storage
+from services.analytics import domain, event_storage, handlers, metric_storage, name_storage
 from services.analytics.client_events import ClientEvent
 from services.analytics.consumers import (
     order_cancelled,
@@ -305,6 +305,21 @@ async def test_the_result_of_an_experiment_is_read(client: AnalyticsServiceClien
     assert [entry.type for entry in page.audit_entries] == ["VariantConverted", "VariantExposed"]
     with pytest.raises(NotFound):
         await client.get_experiment(GetExperimentRequest(name="experiments/two"))
+
+
+async def test_each_variant_of_a_result_has_both_counts(
+    client: AnalyticsServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that others make up take no count from a variant: those with the most exposures are read."""
+    monkeypatch.setattr(metric_storage, "VARIANTS_MAX", 3)
+    sent = [("real-a", 4, 1), ("real-b", 3, 2), ("seen", 1, 0), ("x", 0, 5), ("y", 0, 5), ("z", 0, 5)]
+    types = [Event.Type.EXPOSURE, Event.Type.CONVERSION]
+    for variant, *counts in sent:
+        for kind, count in zip(types, counts, strict=True):
+            if count:
+                await ingest(client, [event(type=kind, experiment="e", variant=variant) for _ in range(count)])
+    experiment = await client.get_experiment(GetExperimentRequest(name="experiments/e"))
+    assert [(each.variant, each.exposure_count, each.conversion_count) for each in experiment.variants] == sent[:3]
 
 
 async def test_a_wrong_query_names_every_violation(client: AnalyticsServiceClient) -> None:

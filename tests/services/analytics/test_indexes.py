@@ -88,7 +88,7 @@ READS: dict[str, Read] = {
     "find_series in total": lambda tx: metric_storage.find_series(tx, query(Dimension.TOTAL)),
     "find_series of the top": lambda tx: metric_storage.find_series(tx, query(Dimension.PRODUCT)),
     "find_series of a product": lambda tx: metric_storage.find_series(tx, query(Dimension.PRODUCT, "products/7")),
-    "count_variants": lambda tx: metric_storage.count_variants(tx, Metric.EXPOSURES, "ranking"),
+    "count_variants": lambda tx: metric_storage.count_variants(tx, "ranking"),
     "purge roll-ups": metric_storage.purge,
     "append": lambda tx: audit_storage.append(tx, ENTRY),
     "list_entries": lambda tx: deep_entries(tx, ANY),

@@ -23,15 +23,17 @@ PURGED_PER_ENTRY_MAX: Final = 2
 USER_PREFIX: Final = "users/"
 ERASED_USER: Final = "users/-"
 
-# Both names of users are restored: while a user exists, its number has a row.
-_SELECT: Final = """
+
+def _shown(column: str) -> str:
+    """Returns the SQL of a name as it is shown: that of a user is restored while the user's number has a row."""
+    return f"""CASE WHEN {column} LIKE 'users/~%' THEN coalesce(
+        (SELECT user_name FROM people WHERE person = substr({column}, 8)::bigint), '{ERASED_USER}'
+    ) ELSE {column} END"""
+
+
+_SELECT: Final = f"""
     SELECT sequence, source, event_id, type, description, event_time, record_time,
-        CASE WHEN aggregate LIKE 'users/~%' THEN coalesce(
-            (SELECT user_name FROM people WHERE person = substr(aggregate, 8)::bigint), 'users/-'
-        ) ELSE aggregate END AS aggregate,
-        CASE WHEN actor LIKE 'users/~%' THEN coalesce(
-            (SELECT user_name FROM people WHERE person = substr(actor, 8)::bigint), 'users/-'
-        ) ELSE actor END AS actor
+        {_shown("aggregate")} AS aggregate, {_shown("actor")} AS actor
     FROM audit_entries
 """
 
@@ -125,7 +127,7 @@ async def list_entries(tx: Connection, search: Search, page: Page) -> tuple[Sequ
 
     for column, name in (("aggregate", search.aggregate), ("actor", search.actor)):
         if name:
-            add(f"{column} = {{}}", await _sought(tx, name))
+            add(f"{_shown(column) if name == ERASED_USER else column} = {{}}", await _sought(tx, name))
     if search.type:
         add("type = {}", search.type)
     if search.start_time is not None:
@@ -153,8 +155,10 @@ def _recorded(row: "asyncpg.Record") -> Recorded:
 
 
 async def _sought(tx: Connection, name: str) -> str:
-    """Returns a name as the log would hold it: no entry has the name of a user who is not known."""
+    """Returns a name as the log would hold it, for a user who is not known one that no entry has. The entries of
+    deleted users have the numbers that these had, and are found by what is shown.
+    """
     if not name.startswith(USER_PREFIX) or name == ERASED_USER:
         return name
     person = await find_person(tx, name)
-    return name if person is None else _numbered(person)
+    return USER_PREFIX if person is None else _numbered(person)

@@ -376,6 +376,26 @@ async def test_the_log_is_searched_and_forgets_users(client: AnalyticsServiceCli
     assert [(entry.aggregate, entry.actor) for entry in rest.audit_entries] == [(placed.name, "users/-")]
 
 
+async def test_entries_of_deleted_users_are_found_together(client: AnalyticsServiceClient, database: Database) -> None:
+    """Their common name finds those of all of them, as actors and as aggregates. The number of one finds nothing."""
+    for customer in ("users/ada", "users/bob", "users/eve"):
+        await place(database, order(customer))
+    for user in ("users/ada", "users/bob"):
+        await deliver(database, user_deleted, UserDeleted(user=user), user)
+
+    async def found(**search: str) -> list[str]:
+        entries = (await client.list_audit_entries(ListAuditEntriesRequest(**search))).audit_entries
+        return [entry.type for entry in entries]
+
+    deleted = ["UserDeleted"] * 2
+    assert await found(actor="users/-") == [*deleted, "OrderPlaced", "OrderPlaced"]
+    assert await found(aggregate="users/-") == deleted
+    assert await found(actor="users/eve") == ["OrderPlaced"]
+    for number in range(1, 4):
+        assert await found(actor=f"users/~{number}") == []
+        assert await found(aggregate=f"users/~{number}") == []
+
+
 @pytest.mark.parametrize("change", ["UPDATE audit_entries SET type = ''", "DELETE FROM audit_entries"])
 async def test_the_log_is_append_only(database: Database, change: str) -> None:
     """The database itself refuses to change what was logged."""

@@ -96,6 +96,7 @@ READS: dict[str, Read] = {
     "list_entries of a type": lambda tx: deep_entries(tx, Search("", "type-7", "", None, None)),
     "list_entries of an actor": lambda tx: deep_entries(tx, Search("", "", "users/7", None, None)),
     "list_entries of an actor and a type": lambda tx: deep_entries(tx, Search("", "type-7", "users/7", None, None)),
+    "list_entries of deleted users": lambda tx: deep_entries(tx, Search("users/-", "", "users/-", None, None)),
     "list_entries of a period": lambda tx: deep_entries(tx, Search("", "", "", NOW, NOW + timedelta(hours=1))),
 }
 

@@ -17,7 +17,8 @@ async def wire(process: Process, settings: AnalyticsSettings) -> None:
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(consumers.inbox(database, broker))
     await process.enter(Purge(database))
-    await serve(process, settings, AnalyticsHandlers(database, Ingestion(database)))
+    ingestion = Ingestion(database, settings.events_of_user_per_day)
+    await serve(process, settings, AnalyticsHandlers(database, ingestion))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
@@ -10,7 +10,7 @@ from typing import Final, Self
 from mesh.background import stop
 from mesh.database import Database
 from mesh.errors import Aborted, ResourceExhausted
-from services.analytics import event_storage
+from services.analytics import event_storage, quota_storage
 from services.analytics.client_events import ClientEvent
 
 BATCH_EVENTS: Final = 2000
@@ -35,8 +35,10 @@ RETRY_AFTER_S: Final = 1.0
 class Ingestion:
     """Writes the events of all calls."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, events_of_user_per_day: int) -> None:
+        """Prepares the ingestion. A user may report so many new events on a day; the last batch may exceed that."""
         self._database = database
+        self._events_of_user_per_day = events_of_user_per_day
         self._calls = Counter[str]()
         self._room = asyncio.Semaphore(BATCHES_MAX)
         self._turns = asyncio.Semaphore(max(1, min(WRITERS_MAX, database.connections_max - 1)))
@@ -50,25 +52,35 @@ class Ingestion:
             raise _busy(f"The caller may have {CALLS_OF_SOURCE_MAX} calls that send events at the same time.")
         self._calls[source] += 1
         try:
-            async with Batches(self._database, self._room, self._turns) as batches:
+            async with Batches(self._room, self._insert) as batches:
                 yield batches
         finally:
             self._calls[source] -= 1
             if not self._calls[source]:
                 del self._calls[source]
 
+    async def _insert(self, batch: Sequence[ClientEvent]) -> int:
+        """Inserts a batch of one source, and returns the number of its events that were new. If others keep the
+        roll-ups for too long, tries again until the deadline of the call.
+        """
+        person = batch[0].person
+        while True:
+            with suppress(Aborted):
+                async with self._turns, self._database.transaction() as tx:
+                    await quota_storage.check(tx, person, self._events_of_user_per_day)
+                    accepted = await event_storage.insert(tx, batch)
+                    await quota_storage.add(tx, person, accepted)
+                return accepted
+
 
 class Batches:
     """The events of one call, written while its context lasts. `accepted` counts those that were new."""
 
-    def __init__(self, database: Database, room: asyncio.Semaphore, turns: asyncio.Semaphore) -> None:
-        """Prepares the batches. Each takes a place of `room` from its first event until it is written, and one of
-        `turns` while it is written.
-        """
+    def __init__(self, room: asyncio.Semaphore, insert: Callable[[Sequence[ClientEvent]], Awaitable[int]]) -> None:
+        """Prepares the batches. Each takes a place of `room` from its first event until it is inserted."""
         self.accepted = 0
-        self._database = database
         self._room = room
-        self._turns = turns
+        self._insert = insert
         self._waiting: list[ClientEvent] = []
         self._begun_at = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -114,22 +126,17 @@ class Batches:
         await self._written()
         if self._waiting:
             batch, self._waiting = self._waiting, []
-            self._writing = asyncio.create_task(self._insert(batch))
+            self._writing = asyncio.create_task(self._count(batch))
             self._writing.add_done_callback(lambda _: self._room.release())  # also if it is stopped before it begins
+
+    async def _count(self, batch: Sequence[ClientEvent]) -> None:
+        accepted = await self._insert(batch)
+        self.accepted += accepted
 
     async def _written(self) -> None:
         if self._writing is not None:
             writing, self._writing = self._writing, None
             await writing
-
-    async def _insert(self, batch: list[ClientEvent]) -> None:
-        """Inserts a batch. If others keep the roll-ups for too long, tries again until the deadline of the call."""
-        while True:
-            with suppress(Aborted):
-                async with self._turns, self._database.transaction() as tx:
-                    accepted = await event_storage.insert(tx, batch)
-                self.accepted += accepted
-                return
 
 
 def _busy(message: str) -> ResourceExhausted:

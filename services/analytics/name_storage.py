@@ -2,11 +2,12 @@
 which are kept for two years, so that their number is limited.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from mesh.database import Connection
 from mesh.errors import ResourceExhausted
+from services.analytics.quota_storage import until_tomorrow_s
 
 NAMES_OF_USER_MAX: Final = 1_000
 NAMES_OF_ANONYMOUS_MAX: Final = 50_000
@@ -67,11 +68,9 @@ async def purge(tx: Connection) -> int:
 
 def _too_many(dimension: str, names_max: int, person: int | None) -> ResourceExhausted:
     source = "All callers without a token" if person is None else "The caller"
-    now = datetime.now(UTC)
-    tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
     return ResourceExhausted(
         f"{source} may report {names_max} different {dimension}s on a day. Those of today can still be reported.",
         reason="NAMES_TOO_MANY",
         metadata={"dimension": dimension, "names_max": str(names_max)},
-        retry_after_s=(tomorrow - now).total_seconds(),
+        retry_after_s=until_tomorrow_s(datetime.now(UTC)),
     )

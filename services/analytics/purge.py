@@ -5,14 +5,14 @@ from typing import Final
 
 from mesh.background import Worker
 from mesh.database import Database
-from services.analytics import event_storage, metric_storage, name_storage
+from services.analytics import event_storage, metric_storage, name_storage, quota_storage
 
 EVERY_S: Final = 60.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 
 
 class Purge(Worker):
-    """Deletes old events of clients, roll-ups and names while its context lasts, a limited number each time."""
+    """Deletes old events of clients, roll-ups, names and quotas while its context lasts, a limited number each time."""
 
     def __init__(self, database: Database) -> None:
         super().__init__({"purge": self._step})
@@ -26,4 +26,5 @@ class Purge(Worker):
     async def purge(self) -> int:
         """Deletes once. Returns the number of rows."""
         async with self._database.transaction(statement_timeout_s=STATEMENT_TIMEOUT_S) as tx:
-            return await event_storage.purge(tx) + await metric_storage.purge(tx) + await name_storage.purge(tx)
+            events, rollups = await event_storage.purge(tx), await metric_storage.purge(tx)
+            return events + rollups + await name_storage.purge(tx) + await quota_storage.purge(tx)

@@ -51,6 +51,7 @@ from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 
 PRODUCT = f"products/{uuid4()}"
+EVENTS_OF_DAY = 1000
 OTHER = ("product_views", datetime.now(UTC), 7)
 """The metric, the time and the person of an event of another user."""
 
@@ -59,7 +60,7 @@ OTHER = ("product_views", datetime.now(UTC), 7)
 async def client(database: Database) -> AsyncIterator[AnalyticsServiceClient]:
     """A client of the service; calls are made by staff."""
     issuer = Issuer()
-    service = AnalyticsHandlers(database, Ingestion(database), watch_every_s=0.05)
+    service = AnalyticsHandlers(database, Ingestion(database, EVENTS_OF_DAY), watch_every_s=0.05)
     with acting_with(issuer.token("users/staff", "analytics.read")):
         async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
             yield AnalyticsServiceClient(channel)
@@ -383,7 +384,7 @@ async def test_entries_of_deleted_users_are_found_together(client: AnalyticsServ
     for user in ("users/ada", "users/bob"):
         await deliver(database, user_deleted, UserDeleted(user=user), user)
 
-    async def found(**search: str) -> list[str]:
+    async def found(**search: Any) -> list[str]:
         entries = (await client.list_audit_entries(ListAuditEntriesRequest(**search))).audit_entries
         return [entry.type for entry in entries]
 
@@ -411,7 +412,7 @@ async def test_the_log_is_append_only(database: Database, change: str) -> None:
 async def test_metrics_are_for_staff(database: Database) -> None:
     """A customer's token is refused."""
     issuer = Issuer()
-    service = AnalyticsHandlers(database, Ingestion(database))
+    service = AnalyticsHandlers(database, Ingestion(database, EVENTS_OF_DAY))
     with acting_with(issuer.token("users/ada", "profile")):
         async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
             client = AnalyticsServiceClient(channel)

@@ -9,7 +9,15 @@ import pytest
 from local.postgres import Postgres
 from mesh.database import Connection, Database
 from mesh.money import Money
-from services.analytics import audit_storage, event_storage, metric_storage, name_storage, people_storage, sale_storage
+from services.analytics import (
+    audit_storage,
+    event_storage,
+    metric_storage,
+    name_storage,
+    people_storage,
+    quota_storage,
+    sale_storage,
+)
 from services.analytics.audit_storage import Entry, Search
 from services.analytics.client_events import ClientEvent
 from services.analytics.domain import Dimension, Interval, Measure, Metric, Period, Query, SaleLine, SaleStep, tallies
@@ -45,6 +53,9 @@ FILL = {
     "reported_names": """
         INSERT INTO reported_names SELECT n % 20, now()::date - n % 2, 'page', '/' || n
         FROM generate_series(1, $1::int) AS n
+    """,
+    "reported_events": """
+        INSERT INTO reported_events SELECT n, now()::date - n % 2, n FROM generate_series(1, $1::int) AS n
     """,
     "audit_entries": """
         INSERT INTO audit_entries (source, event_id, type, aggregate, actor, description, event_time)
@@ -82,6 +93,9 @@ READS: dict[str, Read] = {
     "last_sequence": sale_storage.last_sequence,
     "list_steps": lambda tx: sale_storage.list_steps(tx, (100,)),
     "insert events": lambda tx: event_storage.insert(tx, [EVENT]),
+    "check a quota": lambda tx: quota_storage.check(tx, 7, 1000),
+    "add to a quota": lambda tx: quota_storage.add(tx, 7, 1),
+    "purge quotas": quota_storage.purge,
     "purge names": name_storage.purge,
     "purge events": event_storage.purge,
     "add tallies": lambda tx: metric_storage.add(tx, tallies(STEP, [LINE])),

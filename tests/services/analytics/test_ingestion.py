@@ -23,7 +23,7 @@ from mesh.database import Connection, Database
 from mesh.errors import ResourceExhausted
 from mesh.identity import Caller
 from mesh.rpc import CLIENT_ADDRESS, Call, current_call
-from services.analytics import event_storage, handlers, ingestion
+from services.analytics import event_storage, handlers, ingestion, quota_storage
 from services.analytics.client_events import ClientEvent
 from services.analytics.handlers import AnalyticsHandlers
 from services.analytics.ingestion import CALLS_OF_SOURCE_MAX, WRITERS_MAX, Ingestion
@@ -32,6 +32,7 @@ from tests.issuer import Issuer
 from tests.services.calls import channel_to, serving
 
 IDLE_CALLS = 40
+EVENTS_OF_DAY = 1000
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def issuer() -> Issuer:
 @pytest.fixture
 async def client(database: Database, issuer: Issuer) -> AsyncIterator[AnalyticsServiceClient]:
     """A client of the service."""
-    service = AnalyticsHandlers(database, Ingestion(database))
+    service = AnalyticsHandlers(database, Ingestion(database, EVENTS_OF_DAY))
     async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
         yield AnalyticsServiceClient(channel)
 
@@ -122,7 +123,7 @@ async def test_a_slow_call_makes_room_for_others(
     monkeypatch.setattr(ingestion, "BATCH_AGE_S", 0.0)
     monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
     end = asyncio.Event()
-    service = AnalyticsHandlers(database, Ingestion(database))
+    service = AnalyticsHandlers(database, Ingestion(database, EVENTS_OF_DAY))
     async with serving(Issuer(), service) as port, channel_to(port, "analytics") as channel:
         crowded = AnalyticsServiceClient(channel)
         with calling():
@@ -139,7 +140,7 @@ async def test_a_call_without_room_is_refused(
 ) -> None:
     """It waits for a limited time, and a call that is cut off makes room."""
     monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
-    service = AnalyticsHandlers(database, Ingestion(database))
+    service = AnalyticsHandlers(database, Ingestion(database, EVENTS_OF_DAY))
     async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
         crowded = AnalyticsServiceClient(channel)
         with calling(), monkeypatch.context() as hasty:
@@ -193,3 +194,33 @@ async def test_batches_are_written_in_turn(client: AnalyticsServiceClient, datab
         with calling(issuer.token("users/staff", "analytics.read")):
             await asyncio.gather(*(client.list_audit_entries(ListAuditEntriesRequest()) for _ in range(20)))
     assert [each.accepted_count for each in await asyncio.gather(*tasks)] == [1] * CALLS_OF_SOURCE_MAX
+
+
+async def test_a_user_has_a_quota_of_events(database: Database, issuer: Issuer) -> None:
+    """New events of a day count, of each user apart. What is sent again does not, nor do events without a token."""
+    known = [view(), view()]
+
+    async def again() -> AsyncIterator[IngestEventsRequest]:
+        for message in known:
+            yield message
+
+    service = AnalyticsHandlers(database, Ingestion(database, 3))
+    async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
+        client = AnalyticsServiceClient(channel)
+        with calling(issuer.token("users/ada")):
+            assert (await client.ingest_events(again())).accepted_count == 2
+            assert (await client.ingest_events(again())).duplicate_count == 2
+            assert (await client.ingest_events(views(1))).accepted_count == 1
+            with pytest.raises(ResourceExhausted, match="3 events") as caught:
+                await client.ingest_events(views(1))
+            assert caught.value.reason == "EVENT_QUOTA_EXHAUSTED"
+            assert caught.value.retry_after_s is not None
+        with calling(issuer.token("users/bob")):
+            assert (await client.ingest_events(views(3))).accepted_count == 3
+        with calling():
+            assert (await client.ingest_events(views(5))).accepted_count == 5
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE reported_events SET day = day - 1")
+            assert await quota_storage.purge(tx) == 2
+        with calling(issuer.token("users/ada")):
+            assert (await client.ingest_events(views(3))).accepted_count == 3

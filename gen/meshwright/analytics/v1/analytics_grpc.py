@@ -53,8 +53,12 @@ class AnalyticsServiceBase(Service):
         Otherwise they are anonymous.
 
         A call can contain up to 100,000 events, or up to 100 without an access token. Fails with
-        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), or if too many such calls are
-        in progress (reason `INGESTION_BUSY`).
+        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), if the caller has more than 8
+        such calls in progress or there are too many in total (reason `INGESTION_BUSY`), or if no
+        message arrives for 10 seconds (reason `STREAM_SILENT`).
+
+        In a day (UTC), a user can report up to 1,000,000 new events, unless configured otherwise.
+        After that, calls fail with RESOURCE_EXHAUSTED (reason `EVENT_QUOTA_EXHAUSTED`).
 
         In a day (UTC), a user can report up to 1,000 different products, pages and variants each; all
         callers without an access token together up to 50,000. Fails with RESOURCE_EXHAUSTED if an
@@ -126,8 +130,12 @@ class AnalyticsServiceClient:
         Otherwise they are anonymous.
 
         A call can contain up to 100,000 events, or up to 100 without an access token. Fails with
-        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), or if too many such calls are
-        in progress (reason `INGESTION_BUSY`).
+        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), if the caller has more than 8
+        such calls in progress or there are too many in total (reason `INGESTION_BUSY`), or if no
+        message arrives for 10 seconds (reason `STREAM_SILENT`).
+
+        In a day (UTC), a user can report up to 1,000,000 new events, unless configured otherwise.
+        After that, calls fail with RESOURCE_EXHAUSTED (reason `EVENT_QUOTA_EXHAUSTED`).
 
         In a day (UTC), a user can report up to 1,000 different products, pages and variants each; all
         callers without an access token together up to 50,000. Fails with RESOURCE_EXHAUSTED if an

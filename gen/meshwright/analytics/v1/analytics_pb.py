@@ -659,7 +659,7 @@ class Experiment(Message[_ExperimentFields]):
             string name = 1;
             ```
         variants:
-            The results of the variants, ordered by name. At most 100.
+            The results of the variants, ordered by name. At most 100: those with the most exposures.
 
             ```proto
             repeated meshwright.analytics.v1.Experiment.Variant variants = 2;
@@ -1015,7 +1015,8 @@ class ListAuditEntriesRequest(Message[_ListAuditEntriesRequestFields]):
             string page_token = 2;
             ```
         aggregate:
-            The resource name of the aggregate, such as "orders/{uid}".
+            The resource name of the aggregate, such as "orders/{uid}". "users/-" stands for all deleted
+            users.
 
             ```proto
             string aggregate = 3;
@@ -1027,7 +1028,8 @@ class ListAuditEntriesRequest(Message[_ListAuditEntriesRequestFields]):
             string type = 4;
             ```
         actor:
-            The resource name of the actor, in the form "users/{uid}".
+            The resource name of the actor, in the form "users/{uid}". "users/-" stands for all deleted
+            users.
 
             ```proto
             string actor = 5;

@@ -125,7 +125,7 @@ class CatalogServiceBase(Service):
         possible at any later time, but every line must keep its line number.
 
         Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CALLS`) if two other imports are running in the
-        same process.
+        same process, or (reason `STREAM_SILENT`) if nothing of the file arrives for 30 seconds.
         """
 
     def handlers(self) -> tuple[Handler, ...]:
@@ -229,6 +229,6 @@ class CatalogServiceClient:
         possible at any later time, but every line must keep its line number.
 
         Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CALLS`) if two other imports are running in the
-        same process.
+        same process, or (reason `STREAM_SILENT`) if nothing of the file arrives for 30 seconds.
         """
         return await self._channel.collect(_SERVICE_0_IMPORT_PRODUCTS, requests, timeout_s=timeout_s)

@@ -469,7 +469,7 @@ class Experiment(betterproto2.Message):
 
     variants: "list[ExperimentVariant]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The results of the variants, ordered by name. At most 100.
+    The results of the variants, ordered by name. At most 100: those with the most exposures.
     """
 
 
@@ -600,7 +600,8 @@ class ListAuditEntriesRequest(betterproto2.Message):
 
     aggregate: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The resource name of the aggregate, such as "orders/{uid}".
+    The resource name of the aggregate, such as "orders/{uid}". "users/-" stands for all deleted
+    users.
     """
 
     type: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -610,7 +611,8 @@ class ListAuditEntriesRequest(betterproto2.Message):
 
     actor: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The resource name of the actor, in the form "users/{uid}".
+    The resource name of the actor, in the form "users/{uid}". "users/-" stands for all deleted
+    users.
     """
 
     start_time: "datetime.datetime | None" = betterproto2.field(
@@ -949,8 +951,12 @@ class AnalyticsServiceStub(betterproto2_grpclib.ServiceStub):
         Otherwise they are anonymous.
 
         A call can contain up to 100,000 events, or up to 100 without an access token. Fails with
-        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), or if too many such calls are
-        in progress (reason `INGESTION_BUSY`).
+        RESOURCE_EXHAUSTED if there are more (reason `EVENTS_TOO_MANY`), if the caller has more than 8
+        such calls in progress or there are too many in total (reason `INGESTION_BUSY`), or if no
+        message arrives for 10 seconds (reason `STREAM_SILENT`).
+
+        In a day (UTC), a user can report up to 1,000,000 new events, unless configured otherwise.
+        After that, calls fail with RESOURCE_EXHAUSTED (reason `EVENT_QUOTA_EXHAUSTED`).
 
         In a day (UTC), a user can report up to 1,000 different products, pages and variants each; all
         callers without an access token together up to 50,000. Fails with RESOURCE_EXHAUSTED if an

@@ -1119,7 +1119,7 @@ class CatalogServiceStub(betterproto2_grpclib.ServiceStub):
         possible at any later time, but every line must keep its line number.
 
         Fails with RESOURCE_EXHAUSTED (reason `TOO_MANY_CALLS`) if two other imports are running in the
-        same process.
+        same process, or (reason `STREAM_SILENT`) if nothing of the file arrives for 30 seconds.
         """
 
         return await self._stream_unary(

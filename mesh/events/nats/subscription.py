@@ -20,12 +20,13 @@ from nats.js.errors import APIError
 from mesh.events.broker import BATCH_MAX
 from mesh.events.nats.cloud_events import from_headers
 from mesh.events.nats.failures import FAILURES, unavailable
-from mesh.events.nats.stream import ACK_WAIT_S, REQUEST_TIMEOUT_S, STREAM
+from mesh.events.nats.stream import REQUEST_TIMEOUT_S, STREAM
 
 log = structlog.get_logger()
 
 WAIT_S = 2.0  # until the request for the next event is repeated, in case a broken connection has lost it
-EXPIRY_S = ACK_WAIT_S + 1.0  # after it, a delivery that nobody acknowledges is due again
+SILENCE_S_MAX = WAIT_S + REQUEST_TIMEOUT_S  # until a request counts as lost, or the reply to it
+EXPIRY_DELAY_S = 1.0  # this long after its time to be acknowledged, a delivery is certainly due again
 EXPIRY_PAUSE_S_MAX = 1.0  # random: receivers that start over at the same moment disturb each other, time after time
 _ACK, _NAK, _TERM = b"+ACK", b"-NAK", b"+TERM"
 
@@ -34,9 +35,10 @@ class JetStreamSubscription:
     """The Subscription to a JetStream consumer.
 
     With several messages in flight, JetStream delivers new ones before old ones whose time to be acknowledged has not
-    expired yet. So this class accepts a message only if its delivery directly follows those that it has settled itself,
-    by the number that the consumer gives to each delivery. Otherwise it starts over: it waits until nothing is in
-    flight, or all that is in flight is due again, and therefore comes first.
+    expired yet, and repeats the old ones in the order in which they expired. So this class hands out messages only if
+    nothing else is in flight. That is so if their deliveries directly follow those that it has settled itself, by the
+    number that the consumer gives to each delivery. Otherwise it starts over: it waits until nothing is in flight, or
+    all that is in flight is due again, and takes all of that at once, to bring it into the order of the stream.
     """
 
     def __init__(self, client: Client, context: JetStreamContext, consumer: str) -> None:
@@ -48,10 +50,11 @@ class JetStreamSubscription:
         self._requests = itertools.count(1)
         self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
         self._replies: Subscription | None = None
-        self._next: int | None = None  # the number of the next delivery; None to start over
-        self._owed = 0  # this many deliveries must be repetitions
-        self._in_flight: tuple[int, int] | None = None  # what the consumer said of it
-        self._in_flight_since = 0.0
+        self._next = 0  # the number of the next delivery, the first being 1; 0 to start over
+        self._owed = 0  # this many other messages are in flight: the next deliveries must repeat them all
+        self._last = -1  # the number of the last delivery when this subscription last started over
+        self._quiet_since = 0.0  # as far as it knows, no message has been delivered since
+        self._taken: list[JetStreamDelivery] = []  # but not handed out yet
         self._batch: list[JetStreamDelivery] = []
 
     async def open(self) -> None:
@@ -62,20 +65,15 @@ class JetStreamSubscription:
         """Returns the next deliveries, none if none arrives within WAIT_S. Raises Unavailable."""
         self._batch = []
         try:
-            if self._next is None and not await self._start_over():
+            if not self._next and not await self._start_over():
                 await asyncio.sleep(random.uniform(0, EXPIRY_PAUSE_S_MAX))
                 return ()
-            messages = await self._pull({"batch": limit, "no_wait": True}) or await self._pull(
-                {"batch": 1, "expires": int(WAIT_S * 1e9)}
-            )
+            if not self._taken:
+                self._taken = await self._take(limit)
         except FAILURES as error:
-            self._next = None
+            self._next = 0
             raise unavailable(error) from error
-        if not all(map(self._follows, messages)):
-            log.debug("deliveries out of order dropped, to be repeated", consumer=self._consumer)
-            self._next = None
-            return ()
-        self._batch = [JetStreamDelivery(message, self._client) for message in messages]
+        self._batch, self._taken = self._taken[:limit], self._taken[limit:]
         return tuple(self._batch)
 
     async def ack(self) -> None:
@@ -83,7 +81,8 @@ class JetStreamSubscription:
         await self._settle(_ACK)
 
     async def nak(self) -> None:
-        """Requests the batch again."""
+        """Requests the batch again, and what was taken with it."""
+        self._batch, self._taken = self._batch + self._taken, []
         self._owed += await self._settle(_NAK)
 
     async def close(self) -> None:
@@ -104,52 +103,68 @@ class JetStreamSubscription:
             for delivery in batch[-1:]:
                 await delivery.settle(answer, confirmed=True)
         except FAILURES:
-            self._next = None
+            self._next = 0
         return len(batch)
 
     async def _start_over(self) -> bool:
-        """Returns whether the next deliveries come in order: nothing is in flight, or nothing that is not due again."""
+        """Returns whether the next deliveries can come in order: nothing is in flight, or all of it is due again."""
+        self._taken = []
         info = await self._context.consumer_info(STREAM, self._consumer)
         assert info.delivered is not None, "a consumer has a position"
-        in_flight = (info.delivered.consumer_seq, info.num_ack_pending or 0)
+        assert info.config.ack_wait is not None, "a consumer has a time to be acknowledged"
+        last, in_flight = info.delivered.consumer_seq, info.num_ack_pending or 0
         now = asyncio.get_running_loop().time()
-        if in_flight != self._in_flight:
+        if last != self._last:
             # Since the last delivery, not since this receiver looked: each of a series of receivers may live for less
-            # than EXPIRY_S. A wrong clock costs time only, because _follows() checks what must be a repetition.
-            age_s = _age_s(info.delivered.last_active)
-            self._in_flight, self._in_flight_since = in_flight, now - age_s
-        if in_flight[1] and now - self._in_flight_since < EXPIRY_S:
+            # than that takes. A wrong clock costs time only, because _are_next() checks that all is repeated.
+            self._last, self._quiet_since = last, max(self._quiet_since, now - _age_s(info.delivered.last_active))
+        if in_flight and now - self._quiet_since < info.config.ack_wait + EXPIRY_DELAY_S:
             return False
-        self._in_flight = None
-        self._next, self._owed = in_flight[0] + 1, in_flight[1]
+        while not self._arrived.empty():  # late; it is among what is in flight
+            self._arrived.get_nowait()
+        self._next, self._owed = last + 1, in_flight
         return True
 
-    def _follows(self, message: Msg) -> bool:
-        """Returns whether a message is the one to be delivered next, and counts it."""
-        metadata = message.metadata
-        if metadata.sequence.consumer != self._next or (self._owed and metadata.num_delivered == 1):
-            return False
-        self._next += 1
-        self._owed = max(self._owed - 1, 0)
-        return True
+    async def _take(self, limit: int) -> "list[JetStreamDelivery]":
+        """Takes the next deliveries and returns them in the order of the stream; none, to start over, if something else
+        is in flight. Raises one of FAILURES.
+        """
+        messages = await self._pull({"batch": max(limit, self._owed), "no_wait": True})
+        if not (messages or self._owed):
+            messages = await self._pull({"batch": 1, "expires": int(WAIT_S * 1e9)})
+        if not self._are_next(messages):
+            log.debug("deliveries out of order dropped, to be repeated", consumer=self._consumer)
+            self._next, self._quiet_since = 0, asyncio.get_running_loop().time()
+            return []
+        self._next, self._owed = self._next + len(messages), 0
+        messages.sort(key=lambda message: message.metadata.sequence.stream)
+        return [JetStreamDelivery(message, self._client) for message in messages]
+
+    def _are_next(self, messages: Sequence[Msg]) -> bool:
+        """Returns whether these are the next deliveries and, if others are in flight, repeat every one of them."""
+        numbers = [message.metadata.sequence.consumer for message in messages]
+        first = [message.metadata for message in messages[: self._owed]]
+        repeated = {metadata.sequence.stream for metadata in first if metadata.num_delivered > 1}
+        return numbers == [*range(self._next, self._next + len(messages))] and len(repeated) == self._owed
 
     async def _pull(self, request: Mapping[str, object]) -> list[Msg]:
         """Requests messages, and returns them once all have come, or the broker says that there are no more. Raises one
-        of FAILURES.
+        of FAILURES, also if the broker falls silent before: what it delivered may be lost.
         """
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self._consumer}"
         reply = f"{self._inbox}.{next(self._requests)}"
         await self._client.publish(subject, json.dumps(request).encode(), reply)
         messages: list[Msg] = []
-        with suppress(TimeoutError):
-            async with asyncio.timeout(WAIT_S + REQUEST_TIMEOUT_S):
-                while len(messages) != request["batch"]:
-                    message = await self._arrived.get()
-                    if message.reply:
-                        messages.append(message)
-                    elif message.subject == reply:  # a status ends the request
-                        _raise_unless_empty(message)
-                        break
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(SILENCE_S_MAX) as silence:
+            while len(messages) != request["batch"]:
+                message = await self._arrived.get()
+                silence.reschedule(loop.time() + SILENCE_S_MAX)
+                if message.reply:
+                    messages.append(message)
+                elif message.subject == reply:  # a status ends the request
+                    _raise_unless_empty(message)
+                    break
         return messages
 
 

@@ -98,7 +98,7 @@ async def test_idle_calls_of_one_client_keep_nobody_out(client: AnalyticsService
         end.set()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        await stop(tasks)  # type: ignore[arg-type]
+        await stop(tasks)
     refused = [each for each in outcomes if isinstance(each, ResourceExhausted)]
     assert {each.reason for each in refused} == {"INGESTION_BUSY"}
     accepted = [each.accepted_count for each in outcomes if isinstance(each, IngestEventsResponse)]
@@ -149,7 +149,7 @@ async def test_a_call_without_room_is_refused(
             with pytest.raises(ResourceExhausted) as caught:
                 await call_again_and_again(crowded)
             assert caught.value.reason == "INGESTION_BUSY"
-        await stop([open_call])  # type: ignore[list-item]
+        await stop([open_call])
         with calling():
             assert (await crowded.ingest_events(views(1))).accepted_count == 1
 

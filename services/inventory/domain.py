@@ -12,7 +12,7 @@ from mesh.resource_name import uid_in
 
 PRODUCT_PREFIX: Final = "products/"
 UNITS_MAX: Final = 1_000_000_000
-"""The most units of a product that a warehouse holds."""
+"""The most units of a product that staff can add up to. Units of cancelled orders come back in any case."""
 
 
 class _Change(TypedDict):
@@ -69,7 +69,7 @@ class Stock:
 
     def adjust(self, delta: int, now: datetime) -> Self:
         """Adds units, or takes some away. Raises FailedPrecondition if more would be taken than are available, or if
-        more would be there than a warehouse holds.
+        units are added and more would be there than a warehouse holds.
         """
         if self.available + delta < 0:
             raise FailedPrecondition(
@@ -77,7 +77,7 @@ class Stock:
                 reason="STOCK_SHORT",
                 metadata={"product": self.product, "available": str(self.available)},
             )
-        if self.on_hand + delta > UNITS_MAX:
+        if delta > 0 and self.on_hand + delta > UNITS_MAX:
             raise FailedPrecondition(
                 f"There would be more than {UNITS_MAX} units of {self.product}.",
                 reason="STOCK_FULL",
@@ -106,7 +106,7 @@ class Stock:
         return replace(self, reserved=self.reserved - quantity, on_hand=self.on_hand - quantity, **self._next(now))
 
     def put_back(self, quantity: int, now: datetime) -> Self:
-        """Puts committed units back into the stock."""
+        """Puts committed units back into the stock, even if it is full: they are there, and the order is cancelled."""
         return replace(self, on_hand=self.on_hand + quantity, **self._next(now))
 
     def _next(self, now: datetime) -> _Change:

@@ -135,6 +135,15 @@ def test_a_warehouse_has_a_limit() -> None:
     assert caught.value.reason == "STOCK_FULL"
 
 
+def test_a_stock_above_the_limit_can_be_reduced() -> None:
+    """Units of a cancelled order come back to a stock that was filled up meanwhile."""
+    overfull = stock_of(UNITS_MAX - 5).adjust(5, NOW).put_back(5, NOW)
+    assert overfull.adjust(-1, NOW).on_hand == UNITS_MAX + 4
+    with pytest.raises(FailedPrecondition) as caught:
+        overfull.adjust(1, NOW)
+    assert caught.value.reason == "STOCK_FULL"
+
+
 def test_a_stale_etag_changes_nothing() -> None:
     """The error names the current one."""
     with pytest.raises(Aborted) as caught:

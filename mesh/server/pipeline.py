@@ -108,8 +108,7 @@ class Pipeline:
         await self._serve(context, handle)
 
     async def _answer(self, request: Any, call: Call) -> bytes:
-        response: Message = await self._handler.serve(request, call)
-        return response.to_binary()
+        return self._write(await self._handler.serve(request, call))
 
     async def _send(self, request: Any, call: Call, context: Context) -> None:
         """Sends the responses, each once the client's flow control has room for it."""
@@ -119,7 +118,14 @@ class Pipeline:
                 if not begun:
                     await _begin(context)
                     begun = True
-                await context.write(response.to_binary())
+                await context.write(self._write(response))
+
+    def _write(self, response: Message) -> bytes:
+        """Returns a response as bytes. gRPC refuses to send one that is too large, and does not name the cause."""
+        written = response.to_binary()
+        if len(written) > MESSAGE_BYTES_MAX:
+            log.error("response too large", method=self._method.path, bytes=len(written))
+        return written
 
     async def _serve(self, context: Context, handle: Callable[[Call], Awaitable[Answer]]) -> Answer | None:
         """Serves a call: correlates logs and traces, sends errors, and records metrics."""

@@ -10,7 +10,7 @@ from mesh.identity import EndedTokens, KeySet, RemoteEndedTokens, RemoteKeySet, 
 from mesh.operations import Readiness
 from mesh.process import Process
 from mesh.rpc import Service
-from mesh.server import health
+from mesh.server import health, lost_calls
 from mesh.server.open_streams import STREAMS_MAX, OpenStreams
 from mesh.server.pipeline import MESSAGE_BYTES_MAX, Pipeline
 from mesh.server.reflection import Reflection
@@ -92,6 +92,7 @@ class Server:
                 f"Can't listen on {self._address}: the port is in use. Set GRPC_PORT to another one, "
                 "or stop the process that uses it."
             ) from error
+        lost_calls.LOGGER.addFilter(lost_calls.LOST_CALLS)
         await self._server.start()
         return self
 

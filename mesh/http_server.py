@@ -16,6 +16,29 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield  # The process handles signals, and drains its components in order.
 
+    async def on_tick(self, counter: int) -> bool:
+        """Changes the date in the list of headers that all requests refer to. uvicorn makes a new list, so that a reply
+        would have the date of its request; but it has its own (RFC 9110, section 6.6.1).
+        """
+        headers = self.server_state.default_headers
+        ends = await super().on_tick(counter)
+        headers[:] = self.server_state.default_headers
+        self.server_state.default_headers = headers
+        return ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the server. The clock ticks until the calls in progress are answered."""
+        ticking = asyncio.create_task(self._tick(), name="http date")
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ticking.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await self.on_tick(0)
+            await asyncio.sleep(1)
+
 
 class HttpServer:
     """An HTTP server for an ASGI app, which runs while its context lasts. `port` is that of the socket."""

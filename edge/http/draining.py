@@ -7,7 +7,7 @@ request on it would fail if the process had ended by then.
 import asyncio
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol
 
 from edge.http.headers import Headers
@@ -16,6 +16,23 @@ from mesh.http_server import HttpServer
 
 PROXY_CLOSE: Final = (b"l5d-proxy-connection", b"close")
 """The header that makes Linkerd's proxy close its client's connection after this reply; Linkerd never forwards it."""
+
+
+class LastHeaders:
+    """The headers of a connection's last reply that are not its own: the server's and the drain's. They are read when
+    it begins, because the server's change (RFC 9110, section 6.6.1).
+    """
+
+    def __init__(self, of_server: Headers, of_drain: Headers) -> None:
+        self._of_server = of_server
+        self._of_drain = of_drain
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self._of_server
+        yield from self._of_drain
+
+    def __add__(self, own: Headers) -> Headers:
+        return [*self, *own]
 
 
 class Drainable(Protocol):

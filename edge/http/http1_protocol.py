@@ -18,7 +18,7 @@ from edge.http.close_delimited import CloseDelimited
 from edge.http.connection import Connection
 from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
-from edge.http.draining import Drain
+from edge.http.draining import Drain, LastHeaders
 from edge.http.errors import HttpError, render
 from edge.http.head_size import HEADER_BYTES, HEADERS_MAX, HeadSize
 from edge.http.held_bytes import HeldBytes
@@ -347,7 +347,10 @@ class Http1Protocol(HttpToolsProtocol):
 
     def _make_last(self, cycle: Any) -> None:
         cycle.keep_alive = False
-        cycle.default_headers = [*self.server_state.default_headers, *self.drain.headers()]
+        cycle.default_headers = self._last_headers()
+
+    def _last_headers(self) -> LastHeaders:
+        return LastHeaders(self.server_state.default_headers, self.drain.headers() if self._is_draining else [])
 
     def _too_large(self) -> HttpError:
         size = f"larger than {self.limits.size_bytes_max} bytes"
@@ -396,9 +399,7 @@ class Http1Protocol(HttpToolsProtocol):
         record.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         headers.append((REQUEST_ID.encode(), record.request_id.encode()))
-        if self._is_draining:
-            headers += self.drain.headers()
-        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        lines = [name + b": " + value + b"\r\n" for name, value in self._last_headers() + headers]
         self.transport.write(b"".join([STATUS_LINE[record.status], *lines, b"\r\n", body]))
         self.transport.close()
         record.response_bytes = len(body)

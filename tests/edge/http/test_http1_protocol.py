@@ -22,6 +22,7 @@ from tests.garbage import alive
 GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
 CHUNKED = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 CLOSING_POST = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+DATE = b"\r\ndate: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
 LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
 
 
@@ -458,6 +459,64 @@ async def test_an_idle_connection_is_closed_when_the_edge_stops(library: Contrac
         await reader.readuntil(b"\r\n\r\n")
     assert b"HTTP" not in await reader.read()
     writer.close()
+
+
+async def test_a_reply_has_the_date_of_its_start(
+    client: Client, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of its request (RFC 9110, section 6.6.1)."""
+    go = echoes_later(backend)
+    async with connection(client) as (reader, writer):
+        await call_begun(writer, backend)
+        await later(monkeypatch)
+        go.set()
+        assert DATE in await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_streamed_reply_has_the_date_of_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interim response shows that the edge has read the head of the request."""
+    async with connection_to_streams(tmp_path) as (reader, writer):
+        head = b"POST /v1/tracks/a:chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
+        writer.write(head + b"expect: 100-continue\r\ncontent-length: 13\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await later(monkeypatch)
+        writer.write(b'{"number":1}\n')
+        assert DATE in await reader.readuntil(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("service_mesh", [True, False])
+async def test_a_reply_of_a_stopping_edge_has_the_date_of_its_start(
+    library: Contract, backend: Backend, monkeypatch: pytest.MonkeyPatch, service_mesh: bool
+) -> None:
+    """Also when the drain is over, and only calls in progress are left."""
+    go = echoes_later(backend)
+    edge = edge_of(library, backend.port, service_mesh=service_mesh, drain_quiet_s=0)
+    client = await edge.__aenter__()
+    async with connection(client) as (reader, writer):
+        await call_begun(writer, backend)
+        stopping = asyncio.create_task(edge.__aexit__(None, None, None))
+        await refused(client)
+        await later(monkeypatch)
+        go.set()
+        last = await reader.read()
+        await stopping
+    assert DATE in last
+    assert b"\r\nconnection: close\r\n" in last
+    assert (b"\r\nl5d-proxy-connection: close\r\n" in last) is service_mesh
+
+
+async def test_a_rejection_has_a_date(client: Client) -> None:
+    """A 4xx of a server with a clock has one (RFC 9110, section 6.6.1), once."""
+    async with connection(client) as (reader, writer):
+        writer.write(b"nonsense\r\n\r\n")
+        assert (await reader.read()).count(b"\r\ndate: ") == 1
+
+
+async def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits until the clock of the edge has become DATE. It ticks at each tenth turn of a loop like this one."""
+    monkeypatch.setattr("uvicorn.server.formatdate", lambda *_, **__: "Fri, 01 Jan 2100 00:00:00 GMT")
+    for _ in range(12):
+        await asyncio.sleep(0.1)
 
 
 async def refused(client: Client) -> None:

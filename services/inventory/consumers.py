@@ -1,9 +1,10 @@
-"""The consumers of events: the stock follows the orders, and deleted users are forgotten."""
+"""The consumers of events: the stock follows orders and products, and deleted users are forgotten."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from meshwright.catalog.v1.events_pb import ProductChanged
 from meshwright.identity.v1.events_pb import UserDeleted
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced
 from meshwright.orders.v1.orders_pb import Order
@@ -13,7 +14,7 @@ from mesh.database import Connection, Database
 from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from mesh.idempotency import forget_caller
-from services.inventory import erasure_storage, reservations
+from services.inventory import erasure_storage, product_change_storage, reservations
 from services.inventory.domain import total_units
 from services.inventory.reservations import SOURCE
 
@@ -28,10 +29,16 @@ class Consumers:
         self._valid_for = valid_for
 
     def inbox(self, database: Database, broker: Broker) -> Inbox:
-        """Returns the inbox that runs the handlers, each event in a transaction of its own: it locks the stock of its
-        products in the order of their names.
+        """Returns the inbox that runs the handlers, each event of an order in a transaction of its own: it locks the
+        stock of its products in the order of their names. No other event locks stock.
         """
-        return Inbox(database, broker, service=SOURCE, handlers=self.handlers(), batch_events_max=1)
+        return Inbox(
+            database,
+            broker,
+            service=SOURCE,
+            handlers=self.handlers(),
+            separate={OrderPlaced, OrderConfirmed, OrderCancelled},
+        )
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Returns the handler of each event, for the inbox."""
@@ -39,6 +46,7 @@ class Consumers:
             OrderPlaced: self.order_placed,
             OrderConfirmed: self.order_confirmed,
             OrderCancelled: self.order_cancelled,
+            ProductChanged: self.product_changed,
             UserDeleted: self.user_deleted,
         }
 
@@ -63,6 +71,12 @@ class Consumers:
         order = _order(event.data.order)
         reservation = await reservations.release(tx, order.name, datetime.now(UTC))
         log.info("order's products", order=order.name, state=reservation.state.value)
+
+    async def product_changed(self, tx: Connection, event: Event[ProductChanged]) -> None:
+        """Leaves out a product that was deleted of what is reordered, until it comes back."""
+        product = event.data.product
+        assert product is not None, "catalog sets it"
+        await product_change_storage.note(tx, product.name, deleted=product.delete_time is not None)
 
     async def user_deleted(self, tx: Connection, event: Event[UserDeleted]) -> None:
         """Removes the name of a deleted member of staff from adjustments, which are kept."""

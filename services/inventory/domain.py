@@ -24,7 +24,7 @@ class _Change(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The stock of a product. The reserved units are among those on hand."""
+    """The stock of a product. The reserved units are among those on hand. `deleted` is true if the product is."""
 
     product: str
     on_hand: int
@@ -33,6 +33,7 @@ class Stock:
     reorder_quantity: int
     update_time: datetime
     version: int
+    deleted: bool = False
 
     @classmethod
     def empty(cls, product: str, now: datetime) -> Self:
@@ -51,8 +52,8 @@ class Stock:
 
     @property
     def low(self) -> bool:
-        """Returns whether the product runs low."""
-        return self.available <= self.reorder_level
+        """Returns whether the product runs low, which a deleted one never does: nobody reorders it."""
+        return not self.deleted and self.available <= self.reorder_level
 
     @property
     def etag(self) -> str:

@@ -28,13 +28,15 @@ LOW_CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int, int)
 
 LOW_CHANGES_MAX: Final = 100
 
-_STOCK: Final = "product, on_hand, reserved, reorder_level, reorder_quantity, update_time, version"
+_STOCK: Final = "product, on_hand, reserved, reorder_level, reorder_quantity, update_time, version, deleted"
 
 
 class StockFilter(enum.Enum):
-    """A filter of a list of stock. The value is its condition in SQL; each but the first has an index."""
+    """A filter of a list of stock. The value is its condition in SQL; each but the first has an index. Products that
+    were never in stock are in no list, also if they have a row.
+    """
 
-    ALL = "true"
+    ALL = "version > 0"
     LOW = "low"
     TO_REORDER = "low AND reorder_quantity > 0"
 
@@ -71,7 +73,8 @@ async def lock_all(tx: Connection, products: Iterable[str], now: datetime) -> di
     """
     await tx.executemany(
         f"""
-        INSERT INTO stock ({_STOCK}, low) VALUES ($1, 0, 0, 0, 0, $2, 0, false) ON CONFLICT (product) DO NOTHING
+        INSERT INTO stock ({_STOCK}, low) VALUES ($1, 0, 0, 0, 0, $2, 0, false, false)
+        ON CONFLICT (product) DO NOTHING
         """,
         [(product, now) for product in sorted(products)],
     )
@@ -81,12 +84,13 @@ async def lock_all(tx: Connection, products: Iterable[str], now: datetime) -> di
 async def update(tx: Connection, before: Mapping[str, Stock], after: Iterable[Stock]) -> list[Stock]:
     """Writes changed stock, which must be locked. Returns that of the products that became low by the change."""
     changed = sorted(after, key=lambda each: each.product)
-    if any(each.low is not _was_low(before[each.product]) for each in changed):
+    if any(_counts_as_low(each) is not _counts_as_low(before[each.product]) for each in changed):
         await lock_relation(tx, "stock_low_change")
     await tx.executemany(
         """
         UPDATE stock SET on_hand = $2, reserved = $3, reorder_level = $4, reorder_quantity = $5, update_time = $6,
-            version = $7, low = $8, low_change = CASE WHEN low = $8 THEN low_change ELSE nextval('stock_low_change') END
+            version = $7, deleted = $8, low = $9,
+            low_change = CASE WHEN low = $9 THEN low_change ELSE nextval('stock_low_change') END
         WHERE product = $1
         """,
         [
@@ -98,19 +102,20 @@ async def update(tx: Connection, before: Mapping[str, Stock], after: Iterable[St
                 each.reorder_quantity,
                 each.update_time,
                 each.version,
-                each.low,
+                each.deleted,
+                _counts_as_low(each),
             )
             for each in changed
         ],
     )
-    return [each for each in changed if each.low and not before[each.product].low]
+    return [each for each in changed if _counts_as_low(each) and not before[each.product].low]
 
 
-def _was_low(before: Stock) -> bool:
+def _counts_as_low(stock: Stock) -> bool:
     """Returns whether the row of this stock counts as low. A row that lock_all() made does not yet, so that the product
     appears in streams even if it never was in stock.
     """
-    return before.low and before.version > 0
+    return stock.low and stock.version > 0
 
 
 async def list_stock(tx: Connection, page: Page, stock_filter: StockFilter) -> tuple[Sequence[Stock], str]:
@@ -241,4 +246,5 @@ def _stock(row: "asyncpg.Record") -> Stock:
         row["reorder_quantity"],
         row["update_time"],
         row["version"],
+        row["deleted"],
     )

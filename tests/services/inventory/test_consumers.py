@@ -8,19 +8,22 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from meshwright.catalog.v1.catalog_pb import Product
+from meshwright.catalog.v1.events_pb import ProductChanged
 from meshwright.identity.v1.events_pb import UserDeleted
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced
 from meshwright.orders.v1.orders_pb import Order, OrderLine
+from protobuf.wkt import Timestamp
 
 from mesh.events import Broker, inbox_table
 from mesh.events.envelope import Envelope
 from mesh.pagination import read_page
-from services.inventory import storage
+from services.inventory import product_change_storage, product_changes, storage
 from services.inventory.consumers import Consumers
-from services.inventory.storage import Adjustment
-from tests.services.inventory.warehouse import NOW, SAW, VALID, Warehouse
+from services.inventory.storage import Adjustment, StockFilter
+from tests.services.inventory.warehouse import AXE, NOW, SAW, VALID, Warehouse
 
-Data = OrderPlaced | OrderConfirmed | OrderCancelled | UserDeleted
+Data = OrderPlaced | OrderConfirmed | OrderCancelled | ProductChanged | UserDeleted
 
 
 class SilentBroker:
@@ -60,6 +63,12 @@ def enveloped(data: Data, aggregate: str, source: str = "orders") -> Envelope:
 def about(event: type[OrderPlaced | OrderConfirmed | OrderCancelled], order: Order) -> Envelope:
     """Returns an event about an order."""
     return enveloped(event(order=order), order.name)
+
+
+def product_changed(product: str, *, deleted: bool) -> Envelope:
+    """Returns an event about a product."""
+    delete_time = Timestamp.from_datetime(NOW) if deleted else None
+    return enveloped(ProductChanged(product=Product(name=product, delete_time=delete_time)), product, "catalog")
 
 
 async def receive(warehouse: Warehouse, *events: Envelope) -> None:
@@ -142,3 +151,67 @@ async def test_deleted_staff_leave_their_adjustments_without_a_name(warehouse: W
     async with warehouse.database.transaction() as tx:
         listed, _ = await storage.list_adjustments(tx, SAW, read_page(0, "", query=(), key_types=(int,)))
     assert [adjustment.actor for adjustment in listed] == ["users/bob", ""]
+
+
+async def test_a_deleted_product_is_not_reordered_until_it_comes_back(warehouse: Warehouse, broker: Broker) -> None:
+    """Also if its level is raised meanwhile, or it is in stock only then. Each of its returns is published."""
+    for deleted in (True, True, False, False, True):
+        await receive(warehouse, *(product_changed(product, deleted=deleted) for product in (SAW, AXE)))
+    await handled(warehouse, broker)
+    await warehouse.change_products()
+    assert await warehouse.listed(StockFilter.ALL) == []
+    await warehouse.fill(saw=9, axe=9)
+    await warehouse.reorder_at(SAW, 10)
+    assert await warehouse.listed(StockFilter.ALL) == [AXE, SAW]
+    assert (await warehouse.listed(StockFilter.LOW), await warehouse.events()) == ([], [])
+    await receive(warehouse, *(product_changed(product, deleted=False) for product in (SAW, AXE)))
+    await handled(warehouse, broker)
+    await warehouse.change_products()
+    assert await warehouse.listed(StockFilter.TO_REORDER) == [SAW]
+    assert await warehouse.events() == ["StockLow"]
+    await receive(warehouse, product_changed(SAW, deleted=True))
+    await handled(warehouse, broker)
+    await warehouse.change_products()
+    for stock_filter in (StockFilter.LOW, StockFilter.TO_REORDER):
+        assert await warehouse.listed(stock_filter) == []
+
+
+async def test_the_last_of_several_changes_counts(warehouse: Warehouse, broker: Broker) -> None:
+    """Also if none was seen before the next, or one is seen while the next arrives."""
+    await warehouse.fill(saw=9)
+    await warehouse.reorder_at(SAW, 10)
+    for deleted in (True, False):
+        await receive(warehouse, product_changed(SAW, deleted=True), product_changed(SAW, deleted=deleted))
+        assert {state for state, _ in await handled(warehouse, broker)} == {"done"}
+        await warehouse.change_products()
+        assert await warehouse.listed(StockFilter.LOW) == ([] if deleted else [SAW])
+    await _note(warehouse, deleted=True)
+    async with warehouse.database.transaction() as applying:
+        await product_changes.apply_one(applying, NOW)
+        undeleting = asyncio.create_task(_note(warehouse, deleted=False))
+        await asyncio.sleep(0.1)
+    await undeleting
+    await warehouse.change_products()
+    assert await warehouse.listed(StockFilter.LOW) == [SAW]
+
+
+async def _note(warehouse: Warehouse, *, deleted: bool) -> None:
+    async with warehouse.database.transaction() as tx:
+        await product_change_storage.note(tx, SAW, deleted=deleted)
+
+
+async def test_a_product_changes_while_it_is_deleted(warehouse: Warehouse, broker: Broker) -> None:
+    """Whichever comes first, a deleted product does not run low, and no unit is lost."""
+    names = [f"p{number}" for number in range(20)]
+    products = [f"products/{name}" for name in names]
+    await receive(warehouse, *(product_changed(product, deleted=True) for product in products))
+    await asyncio.gather(
+        handled(warehouse, broker, replicas=2),
+        *(warehouse.fill(**{name: 9}) for name in names),
+        *(warehouse.reorder_at(product, 10) for product in products),
+        *(warehouse.change_products() for _ in range(2)),
+    )
+    await warehouse.change_products()
+    assert await warehouse.listed(StockFilter.ALL) == sorted(products)
+    assert await warehouse.listed(StockFilter.LOW) == []
+    assert {await warehouse.stock(product) for product in products} == {(9, 0)}

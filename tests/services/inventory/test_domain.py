@@ -1,5 +1,6 @@
 """The rules of stock and reservations."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -142,6 +143,13 @@ def test_a_stock_above_the_limit_can_be_reduced() -> None:
     with pytest.raises(FailedPrecondition) as caught:
         overfull.adjust(1, NOW)
     assert caught.value.reason == "STOCK_FULL"
+
+
+def test_a_deleted_product_is_never_low() -> None:
+    """So it is not reordered, whatever its level."""
+    stock = replace(stock_of(1, level=5, quantity=2), deleted=True)
+    assert (stock.low, stock.proposed) == (False, 0)
+    assert stock.reorder_at(9, 2, "", NOW).proposed == 0
 
 
 def test_a_stale_etag_changes_nothing() -> None:

@@ -30,7 +30,7 @@ from protobuf.wkt import FieldMask
 from mesh.client import Channel
 from mesh.database import Database
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
-from services.inventory import erasure_storage, storage
+from services.inventory import erasure_storage, product_change_storage, product_changes, storage
 from services.inventory.handlers import InventoryHandlers
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
@@ -242,6 +242,37 @@ async def test_a_stream_of_low_stock_begins_with_what_is_low(client: InventorySe
         await client.adjust_stock(request(new[0], 4))
         response = await anext(stream)
         assert (response.stock and response.stock.product, response.low) == (new[0], False)
+
+
+@pytest.mark.usefixtures("staff")
+async def test_a_deleted_product_leaves_the_stream_of_low_stock(
+    client: InventoryServiceClient, database: Database
+) -> None:
+    """As if it had been refilled: a stream that begins afterwards does not contain it. Undeleted, it comes back."""
+    for product in PRODUCTS[:2]:
+        patch = Stock(name=f"{product}/stock", reorder_level=3, reorder_quantity=4)
+        await client.update_stock(UpdateStockRequest(stock=patch))
+    async with client.watch_low_stock(WatchLowStockRequest()) as stream:
+        assert [(await anext(stream)).low for _ in range(2)] == [True, True]
+        await _delete(database, SAW)
+        left = await anext(stream)
+        assert (left.stock and left.stock.product, left.low) == (SAW, False)
+        proposals = await client.list_reorder_proposals(ListReorderProposalsRequest())
+        assert [each.product for each in proposals.proposals] == [PRODUCTS[1]]
+        async with client.watch_low_stock(WatchLowStockRequest()) as later:
+            first = await anext(later)
+            assert first.stock is not None
+            assert first.stock.product == PRODUCTS[1]
+            await _delete(database, SAW, deleted=False)
+            for each in (stream, later):
+                back = await anext(each)
+                assert (back.stock, back.low) == (left.stock, True)
+
+
+async def _delete(database: Database, product: str, *, deleted: bool = True) -> None:
+    async with database.transaction() as tx:
+        await product_change_storage.note(tx, product, deleted=deleted)
+        assert await product_changes.apply_one(tx, NOW)
 
 
 @pytest.mark.usefixtures("staff")

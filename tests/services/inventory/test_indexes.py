@@ -7,7 +7,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Connection, Database
-from services.inventory import erasure_storage, storage
+from services.inventory import erasure_storage, product_change_storage, storage
 from tests.services.indexes import ROWS, Read, assert_uses_indexes, filled_database, next_page, page
 
 FILL = {
@@ -30,6 +30,9 @@ FILL = {
     "reserved_units": """
         INSERT INTO reserved_units (order_name, product, quantity)
         SELECT order_name, 'products/' || n, 1 FROM reservations, generate_series(1, 3) AS n WHERE $1::int > 0
+    """,
+    "product_changes": """
+        INSERT INTO product_changes SELECT 'products/' || n, true FROM generate_series(1, $1::int) AS n
     """,
     "erased_users": """
         INSERT INTO erased_users SELECT 'users/erased-' || n, now() + (n - 100) * interval '1 s' - interval '1 day'
@@ -57,6 +60,8 @@ READS: dict[str, Read] = {
     "list_adjustments": deep_adjustments,
     "is_erased": lambda tx: erasure_storage.ERASED_USERS.contains(tx, "users/1"),
     "erase": lambda tx: erasure_storage.erase(tx, "users/1"),
+    "note": lambda tx: product_change_storage.note(tx, "products/7", deleted=False),
+    "take": product_change_storage.take,
     "find": lambda tx: storage.find(tx, "products/7"),
     "lock": lambda tx: storage.lock(tx, ["products/7", "products/8"]),
     "low_position": storage.low_position,

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from mesh.database import Database
-from services.inventory import reservations, storage
+from mesh.pagination import read_page
+from services.inventory import product_changes, reservations, storage
 from services.inventory.domain import State
+from services.inventory.storage import StockFilter
 from tests.services.outbox import published_names
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -27,6 +29,27 @@ class Warehouse:
             before = await storage.lock_all(tx, products, NOW)
             after = [before[product].adjust(delta, NOW) for product, delta in products.items()]
             await reservations.write_stock(tx, before, after)
+
+    async def reorder_at(self, product: str, level: int) -> None:
+        """Changes when to reorder a product."""
+        async with self.database.transaction() as tx:
+            before = await storage.lock_all(tx, [product], NOW)
+            await reservations.write_stock(tx, before, [before[product].reorder_at(level, 1, "", NOW)])
+
+    async def change_products(self) -> None:
+        """Has the stock of products show what was noted of them."""
+        for _ in range(100):
+            async with self.database.transaction() as tx:
+                if not await product_changes.apply_one(tx, NOW):
+                    return
+        raise AssertionError("it does not end")
+
+    async def listed(self, stock_filter: StockFilter) -> list[str]:
+        """Returns the products that are listed."""
+        async with self.database.transaction() as tx:
+            page = read_page(0, "", query=(), key_types=storage.STOCK_KEY_TYPES)
+            found, _ = await storage.list_stock(tx, page, stock_filter)
+        return [stock.product for stock in found]
 
     async def reserve(self, order: str, **units: int) -> State:
         """Reserves the products of an order."""

@@ -56,7 +56,7 @@ class ProductChanged(Message[_ProductChangedFields]):
 
 
 _DESC = file_desc(
-    b'\n"meshwright/catalog/v1/events.proto\x12\x15meshwright.catalog.v1\x1a#meshwright/catalog/v1/catalog.proto\x1a!meshwright/policy/v1/policy.proto"l\n\x0eProductChanged\x128\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07product: \xe2\xa6\x19\x1c\n\tanalytics\n\x0frecommendationsb\x06proto3',
+    b'\n"meshwright/catalog/v1/events.proto\x12\x15meshwright.catalog.v1\x1a#meshwright/catalog/v1/catalog.proto\x1a!meshwright/policy/v1/policy.proto"w\n\x0eProductChanged\x128\n\x07product\x18\x01 \x01(\x0b2\x1e.meshwright.catalog.v1.ProductR\x07product:+\xe2\xa6\x19\'\n\tanalytics\n\tinventory\n\x0frecommendationsb\x06proto3',
     [
         catalog_pb.desc(),
         policy_pb.desc(),

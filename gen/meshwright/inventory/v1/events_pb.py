@@ -98,7 +98,8 @@ _StockLowFields: TypeAlias = Literal["stock"]
 
 class StockLow(Message[_StockLowFields]):
     """
-    A product is low in stock: its available units fell to or below its reorder level.
+    A product is low in stock: its available units fell to or below its reorder level, or a deleted
+    product with so few units was undeleted.
 
     ```proto
     message meshwright.inventory.v1.StockLow

@@ -64,7 +64,7 @@ class InventoryServiceBase(Service):
     @abstractmethod
     async def list_stock(self, request: ListStockRequest, call: Call) -> ListStockResponse:
         """Lists the stock of all products, or of those that are low in stock, ordered by product name.
-        Staff only.
+        Deleted products are never low in stock. Staff only.
         """
 
     @abstractmethod
@@ -99,14 +99,14 @@ class InventoryServiceBase(Service):
     @abstractmethod
     async def list_reorder_proposals(self, request: ListReorderProposalsRequest, call: Call) -> ListReorderProposalsResponse:
         """Lists the products whose available units are at or below their reorder level, with the quantity
-        to order. Staff only.
+        to order. Deleted products are left out. Staff only.
         """
 
     @abstractmethod
     def watch_low_stock(self, request: WatchLowStockRequest, call: Call) -> AsyncIterator[WatchLowStockResponse]:
         """Streams the products that are low in stock: first those that are low now, then each product
-        that becomes low or is refilled. To continue a broken stream, send the last `resume_token`.
-        Staff only.
+        that becomes low or is refilled. A product that is deleted counts as refilled. To continue a
+        broken stream, send the last `resume_token`. Staff only.
         """
 
     @abstractmethod
@@ -171,7 +171,7 @@ class InventoryServiceClient:
 
     async def list_stock(self, request: ListStockRequest, *, timeout_s: float | None = None) -> ListStockResponse:
         """Lists the stock of all products, or of those that are low in stock, ordered by product name.
-        Staff only.
+        Deleted products are never low in stock. Staff only.
         """
         return await self._channel.call(_SERVICE_0_LIST_STOCK, request, timeout_s=timeout_s)
 
@@ -206,14 +206,14 @@ class InventoryServiceClient:
 
     async def list_reorder_proposals(self, request: ListReorderProposalsRequest, *, timeout_s: float | None = None) -> ListReorderProposalsResponse:
         """Lists the products whose available units are at or below their reorder level, with the quantity
-        to order. Staff only.
+        to order. Deleted products are left out. Staff only.
         """
         return await self._channel.call(_SERVICE_0_LIST_REORDER_PROPOSALS, request, timeout_s=timeout_s)
 
     def watch_low_stock(self, request: WatchLowStockRequest, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[AsyncIterator[WatchLowStockResponse]]:
         """Streams the products that are low in stock: first those that are low now, then each product
-        that becomes low or is refilled. To continue a broken stream, send the last `resume_token`.
-        Staff only.
+        that becomes low or is refilled. A product that is deleted counts as refilled. To continue a
+        broken stream, send the last `resume_token`. Staff only.
         """
         return self._channel.open(_SERVICE_0_WATCH_LOW_STOCK, request, timeout_s=timeout_s)
 

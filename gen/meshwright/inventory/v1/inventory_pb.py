@@ -645,7 +645,7 @@ class ListStockRequest(Message[_ListStockRequestFields]):
             ```
         low_only:
             True to list only the products that are low in stock: `available` is at or below
-            `reorder_level`.
+            `reorder_level`, and the product is not deleted.
 
             ```proto
             bool low_only = 3;
@@ -1092,7 +1092,7 @@ class WatchLowStockResponse(Message[_WatchLowStockResponseFields]):
             optional meshwright.inventory.v1.Stock stock = 1;
             ```
         low:
-            True if the product is low in stock, false if it was refilled.
+            True if the product is low in stock, false if it was refilled or deleted.
 
             ```proto
             bool low = 2;

@@ -459,7 +459,7 @@ class ListStockRequest(betterproto2.Message):
     low_only: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
     True to list only the products that are low in stock: `available` is at or below
-    `reorder_level`.
+    `reorder_level`, and the product is not deleted.
     """
 
 
@@ -694,7 +694,8 @@ default_message_pool.register_message("meshwright.inventory.v1", "Stock", Stock)
 @dataclass(eq=False, repr=False)
 class StockLow(betterproto2.Message):
     """
-    A product is low in stock: its available units fell to or below its reorder level.
+    A product is low in stock: its available units fell to or below its reorder level, or a deleted
+    product with so few units was undeleted.
     """
 
     stock: "Stock | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -794,7 +795,7 @@ class WatchLowStockResponse(betterproto2.Message):
 
     low: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
     """
-    True if the product is low in stock, false if it was refilled.
+    True if the product is low in stock, false if it was refilled or deleted.
     """
 
     resume_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
@@ -867,7 +868,7 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
     ) -> "ListStockResponse":
         """
         Lists the stock of all products, or of those that are low in stock, ordered by product name.
-        Staff only.
+        Deleted products are never low in stock. Staff only.
         """
 
         return await self._unary_unary(
@@ -983,7 +984,7 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
     ) -> "ListReorderProposalsResponse":
         """
         Lists the products whose available units are at or below their reorder level, with the quantity
-        to order. Staff only.
+        to order. Deleted products are left out. Staff only.
         """
 
         return await self._unary_unary(
@@ -1005,8 +1006,8 @@ class InventoryServiceStub(betterproto2_grpclib.ServiceStub):
     ) -> "AsyncIterator[WatchLowStockResponse]":
         """
         Streams the products that are low in stock: first those that are low now, then each product
-        that becomes low or is refilled. To continue a broken stream, send the last `resume_token`.
-        Staff only.
+        that becomes low or is refilled. A product that is deleted counts as refilled. To continue a
+        broken stream, send the last `resume_token`. Staff only.
         """
 
         async for response in self._unary_stream(

@@ -72,15 +72,14 @@ class Inbox:
     done, up to `batch_events_max` events in one transaction. An exception of a handler undoes what it did and is a
     failed try; after the last one the event becomes a dead letter, which blocks no others (`python -m mesh.events`).
 
-    `batch_events_max` must be 1 if a handler locks several rows that other aggregates use too: whatever the order in
-    which it locks them, the events of a batch together have none, and their transactions could deadlock.
-
     A lock that all handlers need, and that others may hold for long, is taken by `lock`, once in each transaction that
     has events. The wait for it is no part of the time in which handlers are begun, and its failure is no try of any
     event.
 
     Each event in `separate` has a transaction to itself. Its handler may take long, or have an effect outside the
     database, such as a mail: it keeps no locks of other events, and is not repeated because the commit of theirs fails.
+    An event must be separate if its handler locks several rows that other aggregates use too: whatever the order in
+    which it locks them, the events of a batch together have none, and their transactions could deadlock.
     """
 
     def __init__(
@@ -177,7 +176,8 @@ class Inbox:
                 raise
             self._alone = len(batch)  # to find out which event it was
             outcomes, failed = [], {batch[0]: error} if len(batch) == 1 else {}
-        self._alone = max(self._alone - 1, 0 if outcomes or failed else 1)  # a separate event was first in its batch
+        # A separate event that comes first is not handled in a batch. Others often follow it.
+        self._alone = max(self._alone - 1, 1 if batch[0].envelope.type in self._separate else 0)
         if failed:
             async with self._database.transaction() as tx:
                 outcomes = await self._record(tx, failed)

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,9 +35,11 @@ class Command:
 class Child:
     """A running program. It has its own session: a terminal's Ctrl-C does not reach it, and we decide when it stops."""
 
-    def __init__(self, command: Command, process: Process) -> None:
+    def __init__(self, command: Command, process: Process, output: IO[bytes] | None) -> None:
+        """Takes over a started program, and the reading end of its output if that does not go to a file."""
         self._command = command
         self._process = process
+        self._output = output
 
     @classmethod
     async def start(cls, command: Command, output: IO[bytes] | None = None) -> Self:
@@ -51,16 +53,21 @@ class Child:
                 f"The program {command.argv[0]} is missing. Remove .venv and run `make up`, which installs it again."
             )
         launch = (launcher.__file__, str(os.getpid()), str(int(command.death_signal)), command.user or "", program)
+        # Not asyncio's own pipe: with it, wait() would end no sooner than the output, so never while nobody reads it or
+        # another process has inherited it.
+        reader, output = (None, output) if output else _pipe()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", *launch, *command.argv[1:]),
             stdin=DEVNULL,
-            stdout=output or PIPE,
+            stdout=output,
             stderr=STDOUT,
             env={**os.environ, **command.environment},
             cwd="/" if command.user else None,  # another user may have no access to our folder
             start_new_session=True,
         )
-        return cls(command, process)
+        if reader:
+            output.close()  # the program has the writing end now
+        return cls(command, process, reader)
 
     @property
     def pid(self) -> int:
@@ -68,18 +75,25 @@ class Child:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Yields the lines of the output without line ends. A line longer than LINE_BYTES_MAX comes in pieces."""
-        if self._process.stdout is None:
+        if self._output is None:
             raise RuntimeError("the output of this child goes to a file")
-        rest = b""
-        while chunk := await self._process.stdout.read(LINE_BYTES_MAX):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                yield line
-            if len(rest) > LINE_BYTES_MAX:
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), self._output
+        )
+        try:
+            rest = b""
+            while chunk := await reader.read(LINE_BYTES_MAX):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+                if len(rest) > LINE_BYTES_MAX:
+                    yield rest
+                    rest = b""
+            if rest:
                 yield rest
-                rest = b""
-        if rest:
-            yield rest
+        finally:
+            transport.close()
 
     @property
     def exit_code(self) -> int | None:
@@ -87,7 +101,7 @@ class Child:
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Waits until the program ends and returns the exit code."""
+        """Waits until the program ends and returns the exit code. Its output may not have been read to its end yet."""
         return await self._process.wait()
 
     async def stop(self, grace_s: float) -> int:
@@ -108,3 +122,9 @@ class Child:
         if self.exit_code is None:
             with suppress(ProcessLookupError):  # it has just ended by itself
                 os.killpg(self.pid, number) if number is signal.SIGKILL else os.kill(self.pid, number)
+
+
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    """Returns the reading and the writing end of a new pipe."""
+    reader, writer = os.pipe()
+    return os.fdopen(reader, "rb", buffering=0), os.fdopen(writer, "wb", buffering=0)

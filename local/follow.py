@@ -1,10 +1,10 @@
 """`make logs`: prints the logs of the processes and follows them."""
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import IO
 
 from local.declarations.service import workload_name
 from local.errors import SetupError
@@ -44,8 +44,8 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.name = path.stem
         self._path = path
-        self._file = self._open()
-        size_bytes = self._path.stat().st_size
+        self._file = path.open("rb")
+        size_bytes = os.fstat(self._file.fileno()).st_size
         if size_bytes > BYTES_BEFORE_MAX:
             self._file.seek(size_bytes - BYTES_BEFORE_MAX)
             self._file.readline()  # skips a partial line
@@ -54,10 +54,12 @@ class Log:
     def new_lines(self) -> Iterator[bytes]:
         """Yields the complete lines that were written since the last call."""
         yield from self._read()
-        if self._path.exists() and self._path.stat().st_ino != self._inode:
-            self._file.close()
-            self._file = self._open()
-            yield from self._read()
+        with suppress(FileNotFoundError):  # it is made anew with the next line
+            if self._path.stat().st_ino != os.fstat(self._file.fileno()).st_ino:
+                new = self._path.open("rb")
+                self._file.close()
+                self._file = new
+                yield from self._read()
 
     def close(self) -> None:
         """Closes the file."""
@@ -66,8 +68,3 @@ class Log:
     def _read(self) -> Iterator[bytes]:
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
         yield from lines
-
-    def _open(self) -> IO[bytes]:
-        file = self._path.open("rb")
-        self._inode = self._path.stat().st_ino
-        return file

@@ -1,6 +1,5 @@
 """The output of the processes: on the terminal with the name of the process before each line, and in log files."""
 
-import errno
 import os
 import queue
 import re
@@ -86,24 +85,41 @@ class Console:
 
 
 class LogFile:
-    """A file that is rotated when it is large, so that a mesh that runs for months does not fill the disk."""
+    """A file that is rotated when it is large, so that a mesh that runs for months does not fill the disk.
+
+    It is made anew if it or its folder was removed in the meantime. A line that can't be written, for example on a full
+    disk, is dropped: no log is worth the process that writes it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("ab", buffering=0)
+        self._file: IO[bytes] | None = None
+        with suppress(OSError):  # the next line tries again
+            self._file_for_more()
 
     def write(self, line: bytes) -> None:
-        """Appends a line. On a full disk the line is dropped: it was on the terminal, and the mesh keeps running."""
+        """Appends a line, or drops it."""
         try:
-            if self._file.tell() > FILE_BYTES_MAX:
-                self._file.close()
-                self._path.replace(self._path.with_suffix(".log.1"))
-                self._file = self._path.open("ab", buffering=0)
-            self._file.write(line + b"\n")
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
+            self._file_for_more().write(line + b"\n")
+        except OSError:
+            self.close()  # what is wrong with the file may not be wrong with the next one
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file. The next line opens it again."""
+        if self._file:
+            with suppress(OSError):  # a disk over its quota may say so only here: close(2)
+                self._file.close()
+            self._file = None
+
+    def _file_for_more(self) -> IO[bytes]:
+        if self._file:
+            status = os.fstat(self._file.fileno())
+            if status.st_nlink and status.st_size <= FILE_BYTES_MAX:
+                return self._file
+            self.close()
+            if status.st_nlink:
+                with suppress(FileNotFoundError):  # it has another name already
+                    self._path.replace(self._path.with_suffix(".log.1"))
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._file = self._path.open("ab", buffering=0)
+        return self._file

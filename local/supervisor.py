@@ -1,7 +1,6 @@
 """The supervisor of a local mesh, which starts processes in groups, restarts them, and stops them in reverse order."""
 
 import asyncio
-import errno
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -67,13 +66,13 @@ class Supervisor:
         self._raise_failure()
 
     def save(self) -> None:
-        """Writes the state to its file. On a full disk the old state stays, and the processes keep running."""
+        """Writes the state to its file. If that fails, as on a full disk, the old state stays, and the processes keep
+        running.
+        """
         try:
             State([loop.state for loop in self._restart_loops.values()]).write(self._home.state_file)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            self._console.report("the disk is full; `make status` shows the last saved state")
+            self._console.report(f"the state can't be saved ({error}); `make status` shows the last saved one")
 
     async def __aenter__(self) -> Self:
         self.save()
@@ -150,7 +149,7 @@ class RestartLoop:
         self._restart_requested.clear()
         child = await Child.start(await self._process.command())
         async with asyncio.TaskGroup() as watchers:
-            watchers.create_task(self._copy_output(child))
+            copying = watchers.create_task(self._copy_output(child))
             becoming_ready = watchers.create_task(self._await_ready(child))
             requested = watchers.create_task(self._restart_requested.wait())
             ended = watchers.create_task(child.wait())
@@ -166,6 +165,10 @@ class RestartLoop:
                 becoming_ready.cancel()
                 requested.cancel()
                 self.state.pid, self.state.ready = None, False
+                # PostgreSQL's backends hold its output while they end, and it can't start beside them. But a process
+                # that is left of one that was killed may hold the output for ever.
+                await asyncio.wait({copying}, timeout=self._process.stop_grace_s)
+                copying.cancel()
 
     async def _await_ready(self, child: Child) -> None:
         while not await self._process.ready(child.pid):

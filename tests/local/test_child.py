@@ -1,6 +1,7 @@
 """One program run as a child."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -37,6 +38,21 @@ async def test_it_has_a_session_of_its_own() -> None:
     assert [line async for line in child.lines()] == [str(child.pid).encode()]
     assert child.pid != os.getsid(0)
     assert await child.stop(grace_s=5) == 0
+
+
+async def test_it_is_stopped_while_nobody_reads_its_output() -> None:
+    """A program that waits for its reader is killed, and its exit is seen; so is that of one whose child lives on."""
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    writing = await Child.start(python(f"{deaf}while True: print('x' * 1000)"))
+    lines = aiter(writing.lines())
+    await anext(lines)
+    assert await writing.stop(grace_s=0.1) == -signal.SIGKILL
+    assert len([line async for line in lines]) > 1, "what it had written is still there"
+    heir = "import subprocess; print(subprocess.Popen(['sleep', '60'], start_new_session=True).pid, flush=True)"
+    parent = await Child.start(python(heir))
+    assert await parent.wait() == 0
+    async for line in parent.lines():
+        os.kill(int(line), signal.SIGKILL)
 
 
 async def test_a_missing_program_is_an_error() -> None:

@@ -91,3 +91,46 @@ def test_a_full_disk_does_not_stop_the_mesh() -> None:
     log.write(b"lost")
     log.write(b"lost, too")
     log.close()
+
+
+def test_a_removed_log_file_is_made_anew(tmp_path: Path) -> None:
+    """After `rm` of the file, or `rm -r` of its folder, the next lines are in a new file."""
+    path = tmp_path / "logs" / "a.log"
+    log = LogFile(path)
+    assert path.exists(), "`make logs` lists it before its first line"
+    log.write(b"one")
+    path.unlink()
+    log.write(b"two")
+    assert path.read_bytes() == b"two\n"
+    path.unlink()
+    path.parent.rmdir()
+    log.write(b"three")
+    log.write(b"four")
+    log.close()
+    assert path.read_bytes() == b"three\nfour\n"
+
+
+def test_a_log_file_that_was_moved_away_is_not_missed(tmp_path: Path) -> None:
+    """A large file that has another name already need not be renamed."""
+    log = LogFile(tmp_path / "a.log")
+    log.write(b"x" * (output.FILE_BYTES_MAX + 1))
+    (tmp_path / "a.log").rename(tmp_path / "kept.log")
+    log.write(b"more")
+    log.close()
+    assert (tmp_path / "a.log").read_bytes() == b"more\n"
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
+    """A line is dropped if the file can be neither opened nor put aside, and lines are logged once it can be."""
+    path = tmp_path / "a.log"
+    path.mkdir()
+    log = LogFile(path)
+    log.write(b"lost")
+    path.rmdir()
+    log.write(b"x" * (output.FILE_BYTES_MAX + 1))
+    (tmp_path / "a.log.1").mkdir()
+    log.write(b"lost, too")
+    (tmp_path / "a.log.1").rmdir()
+    log.write(b"found")
+    log.close()
+    assert path.read_bytes().endswith(b"x\nfound\n")

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,54 @@ async def run_until_said(home: Home, terminal: io.BytesIO, process: MeshProcess,
             while (said := terminal.getvalue().decode()).count(text) < times:
                 await asyncio.sleep(0.01)
     return said
+
+
+async def test_a_removed_folder_of_logs_is_made_anew(home: Home, console: Console, record: Path) -> None:
+    """A process is restarted after its log was removed with its folder, and logs again."""
+    [port] = free_ports(1)
+    process = dummy("first", port, record)
+    async with asyncio.timeout(30), Supervisor(home, console, [process]) as supervisor:
+        supervisor.start(process)
+        await supervisor.ready(process)
+        home.log("first").unlink()
+        home.log("first").parent.rmdir()
+        supervisor.restart("first")
+        while not home.log("first").exists() or f"hello from {port}" not in home.log("first").read_text():
+            await asyncio.sleep(0.02)
+
+
+async def test_an_output_that_does_not_end_delays_no_restart_for_ever(home: Home, record: Path) -> None:
+    """A killed process is restarted although another one has inherited its output."""
+    [port] = free_ports(1)
+    process = dummy("first", port, record, "heir", stop_grace_s=0.1)
+    with Console(NAMES, io.BytesIO()) as console:
+        async with asyncio.timeout(30), Supervisor(home, console, [process]) as supervisor:
+            supervisor.start(process)
+            await supervisor.ready(process)
+            [before] = State.read(home.state_file).processes
+            assert before.pid is not None
+            os.kill(before.pid, signal.SIGKILL)
+            while not (after := State.read(home.state_file).processes[0]).restarts or not after.ready:
+                await asyncio.sleep(0.02)
+    for line in home.log("first").read_text().splitlines():
+        if line.startswith("heir "):
+            os.kill(int(line.removeprefix("heir ")), signal.SIGKILL)
+
+
+async def test_a_mesh_without_its_folder_keeps_running(home: Home, record: Path) -> None:
+    """A state that can't be saved is reported, and ends nothing."""
+    [port] = free_ports(1)
+    terminal = io.BytesIO()
+    with Console(NAMES, terminal) as console:
+        process = dummy("first", port, record)
+        async with asyncio.timeout(30), Supervisor(home, console, [process]) as supervisor:
+            supervisor.start(process)
+            await supervisor.ready(process)
+            shutil.rmtree(home.folder)
+            supervisor.restart("first")
+            while "first is ready again" not in terminal.getvalue().decode():
+                await asyncio.sleep(0.02)
+    assert "the state can't be saved ([Errno 2] No such file or directory" in terminal.getvalue().decode()
 
 
 async def test_crashes_add_up(home: Home, record: Path) -> None:

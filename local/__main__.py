@@ -7,7 +7,6 @@ import os
 import sys
 from typing import Final
 
-from local.declarations.problem import WrongDeclarations
 from local.errors import SetupError
 from local.home import Home
 
@@ -39,7 +38,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return run_and_flush(arguments, Home.of_environment())
-    except (SetupError, WrongDeclarations) as error:
+    except SetupError as error:
         print(error, file=sys.stderr)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and arguments.command in PRINTING:

@@ -52,8 +52,10 @@ class FileWatcher:
         }
 
     def _look(self) -> Iterator[tuple[str, FileVersion]]:
-        for entry in self._files():
-            with suppress(FileNotFoundError):  # it has just been removed
+        for entry in self._entries():
+            with suppress(OSError):  # it has just been removed, or it can't be read: then it counts as removed
+                if not entry.is_file():  # but a socket, or a link to a folder
+                    continue
                 status = entry.stat()
                 known = self.versions.get(entry.path)
                 if known and (known.modified_ns, known.size_bytes) == (status.st_mtime_ns, status.st_size):
@@ -62,14 +64,15 @@ class FileWatcher:
                     digest = hashlib.sha256(Path(entry.path).read_bytes()).digest()
                     yield entry.path, FileVersion(status.st_mtime_ns, status.st_size, digest)
 
-    def _files(self) -> Iterator["os.DirEntry[str]"]:
+    def _entries(self) -> Iterator["os.DirEntry[str]"]:
+        """Yields all that is in the folders, except their folders."""
         folders = [str(self._root / folder) for folder in self._folders]
         while folders:
-            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
+            with suppress(OSError), os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     if entry.name.startswith(".") or entry.name.endswith(SKIPPED_SUFFIXES):
                         continue
-                    if entry.is_file():
+                    if not entry.is_dir(follow_symlinks=False):
                         yield entry
-                    elif entry.name != SKIPPED_FOLDER and entry.is_dir(follow_symlinks=False):
+                    elif entry.name != SKIPPED_FOLDER:
                         folders.append(entry.path)

@@ -5,19 +5,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from protobuf.wkt import FileDescriptorSet
+import asyncpg
 
 from local import processes
 from local.brokers import BrokerServer
 from local.child import Child, Command
-from local.declarations.checkout import IMAGE, read_services
-from local.declarations.problem import WrongDeclarations
+from local.declarations.checkout import read_services
+from local.declarations.image import read_image
 from local.declarations.service import Service
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console, LogFile
 from local.postgres import Postgres
-from mesh.contract.events import participants
+from mesh.contract.events import Participant, participants
 from mesh.errors import Unavailable
 from mesh.events.adapters import provision
 from mesh.events.nats.users import PROVISIONER
@@ -34,7 +34,7 @@ class Preparation:
         self._postgres = postgres
         self._broker = broker
         self._console = console
-        self._provisioned = b""
+        self._provisioned: Sequence[Participant] | None = None
 
     async def generate(self) -> None:
         """Generates gen/ from the contracts. The first time, this installs the tools for it. No process reads the
@@ -44,11 +44,7 @@ class Preparation:
 
     async def prepare(self) -> None:
         """Updates the databases and the broker to what the code expects now."""
-        try:
-            services = read_services(Path())
-        except WrongDeclarations as error:
-            raise SetupError(str(error)) from error
-        if services != tuple(self._services):
+        if read_services(Path()) != tuple(self._services):
             raise SetupError(
                 "The declarations of services have changed. To apply them, stop `make up` and start it again."
             )
@@ -64,23 +60,26 @@ class Preparation:
         if stamp.exists() and stamp.read_text() == digest.hexdigest():
             return
         names = [service.name for service in self._services if service.declaration.database]
-        await self._postgres.create_databases(*names)
+        try:
+            await self._postgres.create_databases(*names)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log = self._home.log(self._postgres.name)
+            raise SetupError(f"The databases could not be created ({error}); see PostgreSQL's log: {log}") from error
         argv = (sys.executable, "-m", "mesh.migrations", *names)
         await self._run_once("migrations", Command(argv, processes.database_urls(self._services, self._postgres)))
         stamp.write_text(digest.hexdigest())
 
     async def prepare_broker(self) -> None:
-        """Provisions the broker for the events of the contracts, unless that was done for the same contracts."""
-        contracts = Path(IMAGE).read_bytes()
-        if contracts == self._provisioned:
+        """Provisions the broker for the events of the contracts, unless that was done for the same ones."""
+        services = participants(read_image(Path()))
+        if services == self._provisioned:
             return
         try:
-            services = participants(FileDescriptorSet.from_binary(contracts))
             await provision(self._broker.url(PROVISIONER), services)
         except Unavailable as error:
             log = self._home.log(self._broker.name)
             raise SetupError(f"The broker could not be provisioned ({error.__cause__}); see its log: {log}") from error
-        self._provisioned = contracts
+        self._provisioned = services
 
     async def _run_once(self, name: str, command: Command) -> None:
         """Runs a program, logs its output and waits for its end. Raises SetupError if it fails."""

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from local.brokers import BrokerServer, unused_ports
 from local.declarations import ports as declared_ports
-from local.declarations.checkout import IMAGE
+from local.declarations.image import IMAGE
 from local.declarations.service import Service
 from local.home import Home
 from local.ports import LOOPBACK

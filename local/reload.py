@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from local.declarations.checkout import IMAGE
+from local.declarations.image import IMAGE
 from local.errors import SetupError
 from local.file_watcher import FileWatcher
 from local.imports import Imports
@@ -59,7 +59,7 @@ class Reloader:
                 self._pending |= changed
                 try:
                     await self._apply()
-                except SetupError as error:
+                except (SetupError, OSError) as error:  # a file may be gone or locked when it is read
                     self._report(f"{error}\nNo process was restarted. Change a file to try again.")
 
     async def _apply(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from protobuf.wkt import FileDescriptorSet
 
 from local import brokers, processes
-from local.declarations.checkout import IMAGE, read_services
+from local.declarations.checkout import read_services
+from local.declarations.image import read_image
 from local.declarations.service import Service
 from local.home import Home
 from local.output import Console
@@ -29,9 +30,7 @@ LEFTOVERS_GRACE_S = 10.0
 
 
 async def up(home: Home) -> None:
-    """Runs the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError or WrongDeclarations for problems that the
-    developer has to fix.
-    """
+    """Runs the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError for problems that the developer has to fix."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -40,7 +39,7 @@ async def up(home: Home) -> None:
     home.create()
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
-        contracts = FileDescriptorSet.from_binary(Path(IMAGE).read_bytes())
+        contracts = read_image(Path())
         services = read_services(Path(), contracts)
         ports = choose_ports(processes.port_variables(services))
         names = [service.workload for service in services]

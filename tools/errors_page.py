@@ -89,7 +89,7 @@ def main() -> None:
 def collect(root: Path) -> Reasons:
     """Returns all reasons in the code and in the descriptor image below a folder."""
     modules = {
-        name: ast.parse(path.read_text())
+        name: ast.parse(path.read_bytes())
         for package in PACKAGES
         for path in sorted((root / package).rglob("*.py"))
         if not (name := path.relative_to(root).as_posix()).startswith(SAMPLES)

@@ -32,6 +32,7 @@ from mesh.contract.events import participants
 from mesh.events.nats.users import configuration, users
 from tools.generation import tables
 from tools.generation.chart import write_services
+from tools.generation.code import read_code
 from tools.generation.compose import write_compose, write_compose_rabbitmq
 from tools.generation.contradictions import code_problems, contract_problems
 from tools.generation.modules import module_problems
@@ -82,8 +83,12 @@ def generate(target: Path) -> None:
     for name, text in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)
+    try:
+        code = read_code(ROOT, services)
+    except WrongDeclarations as error:
+        sys.exit(str(error))
     pages = [write_page(page, target) for page in ("settings_page.py", "errors_page.py")]
-    problems = list(code_problems(ROOT, services, contracts))
+    problems = list(code_problems(code, contracts))
     failures = [page.wait() for page in pages]
     exit_with(problems)
     if any(failures):
@@ -231,11 +236,7 @@ def declared_services(contracts: FileDescriptorSet) -> tuple[Service, ...]:
 
 def exit_with(problems: Iterable[Problem]) -> None:
     """Exits with a line for each problem, if there are any."""
-    try:
-        found = sorted(set(problems))
-    except WrongDeclarations as error:
-        sys.exit(str(error))
-    if found:
+    if found := sorted(set(problems)):
         sys.exit("\n".join(map(str, found)))
 
 

@@ -8,22 +8,22 @@ from protobuf.wkt import FileDescriptorSet
 
 from local.declarations import ports
 from local.declarations.declaration import DeclarationFile
+from local.declarations.image import read_image
 from local.declarations.problem import Problem, WrongDeclarations
 from local.declarations.service import Service
 from mesh.codegen.chart import workload_of
 from mesh.contract.events import participants
 from mesh.contract.policy import ANY_WORKLOAD, Policy, policy_of
 
-IMAGE = "gen/contracts.binpb"
 PACKAGE_PREFIX = "meshwright."
 
 
 def read_services(root: Path, image: FileDescriptorSet | None = None) -> tuple[Service, ...]:
-    """Returns the services of a checkout, in the order of their ports. `image` replaces gen/contracts.binpb.
+    """Returns the services of a checkout, in the order of their ports. `image` replaces the one in the checkout.
     Raises WrongDeclarations.
     """
     if image is None:
-        image = FileDescriptorSet.from_binary((root / IMAGE).read_bytes())
+        image = read_image(root)
     files = read_files(root)
     grpc_services = _descs(image)
     policies = [(workload_of(each), policy_of(method)) for each in grpc_services for method in each.methods]

@@ -82,10 +82,15 @@ class DeclarationFile:
         if why := name_problem(name):
             raise WrongDeclarations([self.problem(f"{name!r} can't be the name of a service. {why}")])
         try:
-            self._text = (root / self.path).read_text()
+            self._text = (root / self.path).read_text(encoding="utf-8")  # as TOML requires
         except FileNotFoundError:
             why = "is missing. An empty file declares a service without a database, mail, secrets and variables."
             raise WrongDeclarations([self.problem(why)]) from None
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise WrongDeclarations([Problem(self.path, line, "is not UTF-8. Save it with this encoding.")]) from None
+        except OSError as error:
+            raise WrongDeclarations([self.problem(f"can't be read: {error.strerror}.")]) from None
         self.declaration = self._read()
 
     def problem(self, why: str, *keys: str) -> Problem:

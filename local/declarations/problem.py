@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from local.errors import SetupError
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
@@ -16,7 +18,7 @@ class Problem:
         return f"{self.path}:{self.line}: {self.why}"
 
 
-class WrongDeclarations(Exception):
+class WrongDeclarations(SetupError):
     """A contradiction between declarations, contracts and code. The text has a line for each problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

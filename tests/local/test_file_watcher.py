@@ -42,6 +42,16 @@ def test_changes_since_an_earlier_poll(root: Path) -> None:
     assert watcher.changes_since(before) == {Path("edge/app.py")}
 
 
+def test_what_cannot_be_read_is_no_file(root: Path) -> None:
+    """A link to itself, a link to a folder and a named pipe do not disturb the watcher."""
+    watcher = FileWatcher(root, ["mesh"])
+    (root / "mesh" / "loop.py").symlink_to("loop.py")
+    (root / "mesh" / "edge.py").symlink_to(root / "edge")
+    os.mkfifo(root / "mesh" / "pipe.py")
+    (root / "mesh" / "events" / "relay.py").write_text("two = 2\n")
+    assert watcher.changes() == {Path("mesh/events/relay.py")}
+
+
 def test_the_same_content_is_no_change(root: Path) -> None:
     """A file whose time changed, or that was written again unchanged, has not changed."""
     watcher = FileWatcher(root, ["mesh"])

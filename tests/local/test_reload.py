@@ -213,3 +213,13 @@ async def test_a_wrong_contract_restarts_nothing(running: Running) -> None:
     running.steps.failure = ""
     running.write("proto/orders.proto", "# right\n")
     await running.restarted(before, "orders")
+
+
+async def test_a_file_that_cannot_be_read_restarts_nothing(running: Running) -> None:
+    """An error of the file system is printed and keeps all processes running; once it is mended, they restart."""
+    before = running.pids()
+    (running.root / "proto/orders.proto").unlink()
+    await running.said("No such file or directory: ")
+    assert running.pids() == before
+    running.write("proto/orders.proto", "# right\n")
+    await running.restarted(before, "orders")

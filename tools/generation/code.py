@@ -1,7 +1,7 @@
 """Static analysis of a service's code: the methods of other services that it calls, and the events that it uses."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from protobuf import DescMethod, DescService
 from protobuf.wkt import FileDescriptorSet
 
 from local.declarations.problem import Problem, WrongDeclarations
+from local.declarations.service import Service
 from mesh.codegen.generator import python_name
 
 CLIENT_SUFFIX = "Client"
@@ -26,7 +27,7 @@ class ServiceCode:
     """The code of one service."""
 
     def __init__(self, root: Path, name: str) -> None:
-        """Raises WrongDeclarations if a file is not Python."""
+        """Raises WrongDeclarations if a file can't be read or is not Python."""
         paths = sorted((root / "services" / name).rglob("*.py"))
         self._trees = {(relative := path.relative_to(root).as_posix()): _parse(path, relative) for path in paths}
 
@@ -53,6 +54,13 @@ class ServiceCode:
                 yield name, Place(path, line)
 
 
+def read_code(root: Path, services: Iterable[Service]) -> dict[str, ServiceCode]:
+    """Returns the code of the services by their names. Raises WrongDeclarations if a file can't be read or is not
+    Python.
+    """
+    return {service.name: ServiceCode(root, service.name) for service in services}
+
+
 def client_methods(image: FileDescriptorSet) -> dict[tuple[str, str], DescMethod]:
     """Returns the methods of all contracts by the full name of the client's class and the method's name in Python."""
     services = [desc for desc in image.to_registry() if isinstance(desc, DescService)]
@@ -65,9 +73,14 @@ def client_methods(image: FileDescriptorSet) -> dict[tuple[str, str], DescMethod
 
 def _parse(path: Path, relative: str) -> ast.Module:
     try:
-        return ast.parse(path.read_text(), path)
+        return ast.parse(path.read_bytes(), path)  # bytes, because a file may name its encoding: PEP 263
     except SyntaxError as error:
-        raise WrongDeclarations([Problem(relative, error.lineno or 1, f"is not Python: {error.msg}.")]) from None
+        problem = Problem(relative, error.lineno or 1, f"is not Python: {error.msg}.")
+    except ValueError as error:  # null bytes, before Python 3.11.4
+        problem = Problem(relative, 1, f"is not Python: {error}.")
+    except OSError as error:
+        problem = Problem(relative, 1, f"can't be read: {error.strerror}.")
+    raise WrongDeclarations([problem])
 
 
 def _generated(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -1,7 +1,6 @@
 """Contradictions between declarations, contracts and code."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from meshwright.policy.v1.policy_pb import MethodPolicy, ext_method
@@ -44,24 +43,22 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
             yield service.file.problem(why, "database")
 
 
-def code_problems(root: Path, services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
-    """Yields calls and events in the code that contracts do not allow, and scopes, callers and events of contracts that
-    the code lacks.
+def code_problems(code: Mapping[str, ServiceCode], image: FileDescriptorSet) -> Iterator[Problem]:
+    """Yields calls and events in the code of the services, by their names, that contracts do not allow, and scopes,
+    callers and events of contracts that the code lacks.
     """
     methods = client_methods(image)
     events = {event.type_name: (event, consumers) for event, consumers in consumers_of_events(image)}
     called: set[tuple[str, str]] = set()
-    for service in services:
-        code = ServiceCode(root, service.name)
-        calls = list(code.calls(methods))
-        called |= {(service.name, _full_name(method)) for method, _ in calls}
-        yield from _call_problems(service.name, calls)
-        yield from _use_problems(service.name, dict(code.messages()), events, image)
-    names = {service.name for service in services}
+    for service, own_code in code.items():
+        calls = list(own_code.calls(methods))
+        called |= {(service, _full_name(method)) for method, _ in calls}
+        yield from _call_problems(service, calls)
+        yield from _use_problems(service, dict(own_code.messages()), events, image)
     for method, path in _methods(image):
         yield from _scope_problems(method, path, image)
         for position, caller in enumerate(_policy_option(method).callers):
-            if caller in names and (caller, _full_name(method)) not in called:
+            if caller in code and (caller, _full_name(method)) not in called:
                 why = f"{method.name} names the caller {caller!r}, but no file of services/{caller} calls it."
                 yield _at_policy(method, path, image, why, _CALLERS, position)
 

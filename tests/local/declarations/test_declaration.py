@@ -106,3 +106,15 @@ def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
     """The error explains what an empty file would mean."""
     with pytest.raises(WrongDeclarations, match=r"^services/reviews/service\.toml:1: is missing\. An empty file"):
         DeclarationFile(tmp_path, "reviews")
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    """Text of another encoding is named with its line."""
+    path = tmp_path / "services/reviews/service.toml"
+    path.mkdir(parents=True)
+    with pytest.raises(WrongDeclarations, match=r"^services/reviews/service\.toml:1: can't be read: Is a directory\.$"):
+        DeclarationFile(tmp_path, "reviews")
+    path.rmdir()
+    path.write_bytes(b"mail = true\n# caf\xe9\n")
+    with pytest.raises(WrongDeclarations, match=r"^services/reviews/service\.toml:2: is not UTF-8\."):
+        DeclarationFile(tmp_path, "reviews")

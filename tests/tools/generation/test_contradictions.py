@@ -12,6 +12,7 @@ from local.declarations.problem import WrongDeclarations
 from tests.declared_service import declare
 from tests.edge.contracts import compile_image
 from tools import generate
+from tools.generation.code import read_code
 from tools.generation.contradictions import code_problems, contract_problems
 from tools.generation.rules import rule_problems
 
@@ -85,7 +86,7 @@ class Checkout:
         """Returns all problems."""
         image = self.image()
         services = read_services(self.root, image)
-        found = [*contract_problems(services, image), *code_problems(self.root, services, image)]
+        found = [*contract_problems(services, image), *code_problems(read_code(self.root, services), image)]
         return [str(problem) for problem in sorted(found)]
 
 
@@ -104,7 +105,7 @@ def test_the_store_contradicts_itself_nowhere() -> None:
     """The committed contracts, declarations and code have no contradictions."""
     image = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
     services = read_services(ROOT, image)
-    assert [*contract_problems(services, image), *code_problems(ROOT, services, image)] == []
+    assert [*contract_problems(services, image), *code_problems(read_code(ROOT, services), image)] == []
     assert rule_problems(image) == ([], [])
 
 
@@ -314,6 +315,20 @@ def test_code_that_is_not_python(checkout: Checkout) -> None:
     """A syntax error is reported with its file and line."""
     checkout.service("shelf_labels", "database = true\n", "x = 1\ndef f(:\n")
     with pytest.raises(WrongDeclarations, match=r"^services/shelf_labels/clients\.py:2: is not Python: "):
+        checkout.problems()
+
+
+def test_code_that_cannot_be_read(checkout: Checkout) -> None:
+    """A file in another encoding is read as Python reads it; a folder with the name of a file is reported."""
+    path = checkout.root / "services/shelf_labels/cafe.py"
+    path.write_bytes(b"# coding: latin-1\nname = 'caf\xe9'\n")
+    assert checkout.problems() == []
+    path.write_bytes(b"name = 'caf\xe9'\n")
+    with pytest.raises(WrongDeclarations, match=r"^services/shelf_labels/cafe\.py:1: is not Python: .*utf-8"):
+        checkout.problems()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(WrongDeclarations, match=r"^services/shelf_labels/cafe\.py:1: can't be read: Is a directory\.$"):
         checkout.problems()
 
 

@@ -10,6 +10,7 @@ from local.brokers import BrokerServer, unused_ports
 from local.declarations import ports as declared_ports
 from local.declarations.image import IMAGE
 from local.declarations.service import Service
+from local.declarations.service_name import variables_of_ports
 from local.home import Home
 from local.ports import LOOPBACK
 from local.postgres import Postgres
@@ -52,8 +53,7 @@ def port_variables(services: Services) -> dict[str, int]:
     """Returns the default ports by the variables that set them, without those of brokers that do not run."""
     ports = {name: port for name, port in declared_ports.OTHERS.items() if name not in unused_ports()}
     for service in services:
-        ports[f"{service.variable}_PORT"] = service.port
-        ports[f"{service.variable}_OPS_PORT"] = service.ops_port
+        ports |= zip(variables_of_ports(service.name), (service.port, service.ops_port), strict=True)
     return ports
 
 
@@ -66,7 +66,7 @@ def service(
     broker: BrokerServer,
 ) -> MeshProcess:
     """Returns the process of a service, with the settings that only it needs."""
-    port, ops_port = ports[f"{service.variable}_PORT"], ports[f"{service.variable}_OPS_PORT"]
+    port, ops_port = (ports[variable] for variable in variables_of_ports(service.name))
     environment = {
         **_tokens(ports),
         "GRPC_PORT": str(port),

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from local.declarations.service_name import variables_of_ports
 from tools.scaffold.names import Names, WrongName, camel, pascal, words
 from tools.scaffold.template_files import names_in_code, rendered
 
@@ -52,6 +53,12 @@ def check_free(names: Names) -> None:
     for folder in (f"services/{names.service}", f"proto/meshwright/{names.service}", f"tests/services/{names.service}"):
         if (ROOT / folder).exists():
             raise WrongName(f"The name {names.service} is taken: there is {folder}. Choose another one.")
+    others = {
+        variable: path.name for path in (ROOT / "services").iterdir() for variable in variables_of_ports(path.name)
+    }
+    for variable in variables_of_ports(names.service):
+        if variable in others:
+            raise WrongName(f"{variable} sets a port of the service {others[variable]}, too. Choose another name.")
     url = re.compile(rf'"/v1/(\{{[a-z_.]+=)?{camel(names.resources)}["/:]')
     for path in sorted((ROOT / "proto").rglob("*.proto")):
         if url.search(path.read_text()):

@@ -11,6 +11,7 @@ from local.declarations.declaration import DeclarationFile
 from local.declarations.image import read_image
 from local.declarations.problem import Problem, WrongDeclarations
 from local.declarations.service import Service
+from local.declarations.service_name import variables_of_ports
 from mesh.codegen.chart import workload_of
 from mesh.contract.events import participants
 from mesh.contract.policy import ANY_WORKLOAD, Policy, policy_of
@@ -69,11 +70,16 @@ def read_files(root: Path) -> list[DeclarationFile]:
 
 
 def _clashes(files: Iterable[DeclarationFile]) -> list[Problem]:
-    """Returns a problem for each port, secret or role that two declarations claim."""
+    """Returns a problem for each port, variable, secret or role that two declarations claim."""
     files = list(files)
     problems = []
     owners: dict[str, str] = {}
+    of_variables: dict[str, str] = {}
     for file in files:
+        for variable in variables_of_ports(file.name):
+            if (owner := of_variables.setdefault(variable, file.name)) != file.name:
+                why = f"{variable} sets a port of the service {owner}, too. Give one of the two another name."
+                problems.append(file.problem(why))
         for secret in file.declaration.generated_secrets:
             if (owner := owners.setdefault(secret, file.name)) != file.name:
                 why = f"{secret} is a generated secret of the service {owner}, too. Give each a name of its own."

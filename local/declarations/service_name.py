@@ -10,6 +10,8 @@ _TAKEN: Final = {
         {
             "edge",
             "mail",
+            "mail_ops",
+            "mail_page",
             "mesh",
             "postgres",
             "nats",
@@ -20,6 +22,8 @@ _TAKEN: Final = {
             "migrations",
             "operator",
             "policy",
+            "generation",
+            "smtp",
         }
     ),
     # Within the package meshwright.google, google.api would be meshwright.google.api.
@@ -39,3 +43,8 @@ def name_problem(name: str) -> str:
     if _NAME.match(name) and len(name) <= _NAME_LENGTH_MAX:
         return ""
     return f"Write it as a Python package, order_items, in at most {_NAME_LENGTH_MAX} characters."
+
+
+def variables_of_ports(name: str) -> tuple[str, str]:
+    """Returns the variables that set the port of a service under `make up`, and that of its operations."""
+    return f"{name.upper()}_PORT", f"{name.upper()}_OPS_PORT"

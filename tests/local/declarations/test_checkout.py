@@ -99,6 +99,13 @@ def test_what_two_services_want_for_themselves(tmp_path: Path, first: str, secon
     assert why in str(caught.value).splitlines()
 
 
+def test_a_variable_sets_the_port_of_one_service(tmp_path: Path) -> None:
+    """A service may not be named as the operations of another one, whose port the same variable sets."""
+    why = r"A_OPS_PORT sets a port of the service a, too\. Give one of the two another name\."
+    with pytest.raises(WrongDeclarations, match=rf"^services/a_ops/service\.toml:1: {why}$"):
+        read_services(checkout(tmp_path, a="", a_ops=""), IMAGE)
+
+
 def test_a_folder_without_a_program_is_no_service(tmp_path: Path) -> None:
     """The error names the missing file."""
     root = checkout(tmp_path, reviews="")

@@ -92,7 +92,8 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     "name",
     [
         *("order-items", "Orders", "_orders", "9lives", "orders_", "a__b", "a" * 39),
-        *("edge", "nats", "buf", "google", "meshwright", "none", "public", "template1", "pg_stats"),
+        *("edge", "generation", "mail_ops", "mail_page", "smtp"),
+        *("nats", "buf", "google", "meshwright", "none", "public", "template1", "pg_stats"),
         *("false", "n", "no", "null", "off", "on", "true", "y", "yes"),
     ],
 )

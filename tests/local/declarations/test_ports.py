@@ -3,6 +3,7 @@
 import pytest
 
 from local.declarations.ports import FIRST, LAST, OTHERS, assign, clash
+from local.declarations.service_name import name_problem, variables_of_ports
 
 
 def test_a_port_follows_from_the_name() -> None:
@@ -10,6 +11,14 @@ def test_a_port_follows_from_the_name() -> None:
     alone = assign({"reviews": None})["reviews"]
     assert FIRST <= alone <= LAST
     assert assign({"orders": 9003, "a_b": None, "reviews": None})["reviews"] == alone
+
+
+def test_no_service_has_the_name_of_a_variable_of_another_process() -> None:
+    """A service whose variables would set the port of the mail server, PostgreSQL or a broker is rejected."""
+    for variable in OTHERS.keys() - {"PORT"}:
+        name = variable.removesuffix("_PORT").lower()
+        assert variable in variables_of_ports(name)
+        assert name_problem(name)
 
 
 def test_no_two_services_share_a_port() -> None:

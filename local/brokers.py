@@ -8,7 +8,7 @@ from local.event_tap import EVENT_TAP, TAP_POLICY
 from local.home import Home
 from local.nats import Nats
 from local.rabbitmq import RabbitMQServer
-from local.settings import BrokerSettings, broker_settings
+from local.settings import BrokerSettings, read_settings
 from mesh.contract.events import Participant
 from mesh.events.nats import users as nats
 from mesh.events.rabbitmq import users as rabbitmq
@@ -32,8 +32,7 @@ def broker(home: Home, services: Sequence[Participant], ports: dict[str, int]) -
 
 def chosen() -> str:
     """Returns the name of the broker to run. Raises SetupError if BROKER has another value."""
-    settings: BrokerSettings = broker_settings()
-    return settings.broker
+    return read_settings(BrokerSettings).broker
 
 
 def unused_ports() -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local.errors import SetupError
 from local.secret import secret
-from local.settings import HomeSettings
+from local.settings import HomeSettings, read_settings
 
 FREE_BYTES_MIN = 256 * 1024 * 1024  # a new database takes 60 MB, its write-ahead log at least as much
 
@@ -28,7 +28,7 @@ class Home:
     @classmethod
     def of_environment(cls) -> "Home":
         """Returns the folder that the environment names."""
-        return cls(HomeSettings().mesh_home)
+        return cls(read_settings(HomeSettings).mesh_home)
 
     def create(self, free_bytes_min: int = FREE_BYTES_MIN) -> None:
         """Creates the folder with permissions that let PostgreSQL's user traverse it. Raises SetupError if less than

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, create_model
 from pydantic_settings import SettingsConfigDict
 
 from local.errors import SetupError
 from mesh.settings import InvalidSettings, MeshSettings, read
+
+S = TypeVar("S", bound=MeshSettings)
 
 
 class HomeSettings(MeshSettings):
@@ -45,10 +47,10 @@ class PortsSettings(MeshSettings):
     ports: Literal["free"] | None = Field(None, description="free picks ports that nobody uses", examples=["free"])
 
 
-def broker_settings() -> BrokerSettings:
-    """Returns the settings of the broker. Raises SetupError if they are invalid."""
+def read_settings(settings_type: type[S]) -> S:
+    """Returns the settings in the environment. Raises SetupError if they are invalid."""
     try:
-        return read(BrokerSettings)
+        return read(settings_type)
     except InvalidSettings as error:
         raise SetupError(f"Invalid settings:\n{error}") from error
 
@@ -61,7 +63,4 @@ def ports_settings(defaults: Mapping[str, int]) -> PortsSettings:
         variable.lower(): (int | None, Field(None, ge=1, le=65535, examples=[port]))
         for variable, port in defaults.items()
     }
-    try:
-        return read(create_model("ChosenPorts", __base__=PortsSettings, **fields))
-    except InvalidSettings as error:
-        raise SetupError(f"Invalid settings:\n{error}") from error
+    return read_settings(create_model("ChosenPorts", __base__=PortsSettings, **fields))

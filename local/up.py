@@ -19,7 +19,7 @@ from local.ports import choose_ports
 from local.postgres import Postgres
 from local.preparation import Preparation
 from local.reload import Reloader
-from local.settings import ReloadSettings
+from local.settings import ReloadSettings, read_settings
 from local.state import State
 from local.supervised_process import SupervisedProcess
 from local.supervisor import Supervisor, end_leftovers
@@ -31,6 +31,7 @@ LEFTOVERS_GRACE_S = 10.0
 
 async def up(home: Home) -> None:
     """Runs the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError for problems that the developer has to fix."""
+    reloads = read_settings(ReloadSettings).reload == "on"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -45,7 +46,7 @@ async def up(home: Home) -> None:
         names = [service.workload for service in services]
         with Console(["postgres", brokers.chosen(), "mail", "migrations", "generation", *names, "edge"]) as console:
             try:
-                await _until(stop, _run(home, contracts, services, ports, console))
+                await _until(stop, _run(home, contracts, services, ports, console, reloads=reloads))
             finally:
                 home.state_file.unlink(missing_ok=True)
             console.report("stopped")
@@ -63,7 +64,13 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _run(
-    home: Home, contracts: FileDescriptorSet, declared: Sequence[Service], ports: dict[str, int], console: Console
+    home: Home,
+    contracts: FileDescriptorSet,
+    declared: Sequence[Service],
+    ports: dict[str, int],
+    console: Console,
+    *,
+    reloads: bool,
 ) -> None:
     """Starts everything, prints the welcome and keeps it running forever. When cancelled, it stops everything."""
     console.report("starting")
@@ -88,7 +95,7 @@ async def _run(
         staff_email = processes.staff_email(declared)
         write_staff_login(home, ports, staff_email)
         console.show(welcome(home, ports, staff_email))
-        await _first(supervisor.run(), *([reloader.run()] if ReloadSettings().reload == "on" else []))
+        await _first(supervisor.run(), *([reloader.run()] if reloads else []))
 
 
 async def _first(*works: Coroutine[Any, Any, None]) -> None:

@@ -198,7 +198,8 @@ async def _all_ready(loops: Sequence[RestartLoop]) -> None:
 def describe_end(exit_code: int) -> str:
     """Describes the end of a process as a predicate, such as "was killed by SIGKILL"."""
     if exit_code < 0:
-        return f"was killed by {signal.Signals(-exit_code).name}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"was killed by {names.get(-exit_code, f'signal {-exit_code}')}"  # as most real-time signals
     return f"stopped with exit code {exit_code}"
 
 

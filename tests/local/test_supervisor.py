@@ -19,7 +19,7 @@ from local.output import Console
 from local.ports import free_ports
 from local.state import CRASH_LOOP_MIN, ProcessState, State
 from local.supervised_process import MeshProcess
-from local.supervisor import Supervisor, end_leftovers
+from local.supervisor import Supervisor, describe_end, end_leftovers
 
 DUMMY = Path(__file__).with_name("dummy.py")
 NAMES = ["first", "second", "third"]
@@ -206,6 +206,19 @@ async def test_an_exit_with_0_is_no_crash(home: Home, record: Path) -> None:
     process = dummy("first", port, record, "leave")
     await run_until_said(home, io.BytesIO(), process, "first stopped with exit code 0; starting it again in 0.2 s", 3)
     assert State.read(home.state_file).processes[0].crashes == 0
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "end"),
+    [
+        (7, "stopped with exit code 7"),
+        (-signal.SIGSEGV, "was killed by SIGSEGV"),
+        (-35, "was killed by signal 35"),
+    ],
+)
+def test_each_end_has_a_description(exit_code: int, end: str) -> None:
+    """A real-time signal has no name, so its number is shown."""
+    assert describe_end(exit_code) == end
 
 
 async def test_one_that_never_gets_ready_is_given_up(home: Home, console: Console, record: Path) -> None:

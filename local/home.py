@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from local.errors import SetupError
 from local.secret import secret
@@ -77,29 +78,30 @@ class Home:
     def lock(self) -> Iterator[None]:
         """Holds the lock; the kernel releases it when we die. Raises SetupError if another process holds it."""
         with self._lock_file.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SetupError(
-                    f"A mesh already runs here (process {self.supervisor_pid()}): `make status` shows it, `make down` "
-                    "stops it. To run a second one beside it: make up PORTS=free MESH_HOME=.mesh-2"
-                ) from None
+            while not _locked(file, fcntl.LOCK_EX):
+                # A process that asks for the holder holds the lock too, for a moment.
+                if pid := self.supervisor_pid():
+                    raise SetupError(
+                        f"A mesh already runs here (process {pid}): `make status` shows it, `make down` "
+                        "stops it. To run a second one beside it: make up PORTS=free MESH_HOME=.mesh-2"
+                    )
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                file.truncate(0)  # nobody takes this process for the next holder
 
     def supervisor_pid(self) -> int | None:
         """Returns the id of the process that holds the lock; None if no mesh runs here."""
         if not self._lock_file.exists():
             return None
         with self._lock_file.open("r") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                while not (pid := file.read()):  # it has locked the file and is about to write
-                    time.sleep(0.01)
-                return int(pid)
+            while not _locked(file, fcntl.LOCK_SH):
+                if pid := file.read():
+                    return int(pid)
+                time.sleep(0.01)  # it has locked the file and is about to write, or is about to unlock it
             return None
 
     def remove(self) -> None:
@@ -109,3 +111,12 @@ class Home:
         if not self._lock_file.exists():
             raise SetupError(f"{self.folder} was not created by `make up`, so it is not removed. Check MESH_HOME.")
         shutil.rmtree(self.folder)
+
+
+def _locked(file: IO[str], kind: int) -> bool:
+    """Locks the file, unless another process holds it. Returns whether that was possible."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

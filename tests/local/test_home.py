@@ -1,8 +1,11 @@
 """The folder of a local mesh."""
 
+import fcntl
+import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,34 @@ def test_one_supervisor_at_a_time(home: Home) -> None:
     assert home.supervisor_pid() is None
     with home.lock():
         pass
+
+
+def test_a_question_for_the_holder_does_not_reject_a_supervisor(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make status` holds the lock for a moment; `make up` waits for its end."""
+    with home.lock():
+        pass
+    with (home.folder / "lock").open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        monkeypatch.setattr(home, "supervisor_pid", lambda: fcntl.flock(asking, fcntl.LOCK_UN))
+        with home.lock():
+            monkeypatch.undo()
+            assert home.supervisor_pid() == os.getpid()
+
+
+def test_a_holder_is_not_mistaken_for_the_one_before(home: Home) -> None:
+    """Until the holder has written its process id there is no answer; if it ends without one, nobody is."""
+    with home.lock():
+        pass
+    with (home.folder / "lock").open("a") as holder, ThreadPoolExecutor() as threads:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        asked = threads.submit(home.supervisor_pid)
+        holder.write("77")
+        holder.flush()
+        assert asked.result() == 77
+        holder.truncate(0)
+        asked = threads.submit(home.supervisor_pid)
+        fcntl.flock(holder, fcntl.LOCK_UN)
+        assert asked.result() is None
 
 
 def test_a_killed_supervisor_holds_no_lock(home: Home) -> None:

@@ -40,10 +40,15 @@ class State:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads the state from a file; without the file, the state is empty."""
-        if not path.exists():
+        """Reads the state from a file. Without the file, the state is empty.
+
+        It is empty too if the file has another form: a power failure cut it off, after which none of its processes run,
+        or another version wrote it. Should processes of that version still run, their ports are reported as in use.
+        """
+        try:
+            return cls([ProcessState(**process) for process in json.loads(path.read_bytes())["processes"]])
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return cls()
-        return cls([ProcessState(**process) for process in json.loads(path.read_text())["processes"]])
 
     def write(self, path: Path) -> None:
         """Replaces the file atomically."""

@@ -37,6 +37,15 @@ def test_nothing_runs(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "No mesh runs here. `make up` starts one.\n"
 
 
+@pytest.mark.parametrize(
+    "content", ["", '{"processes": [{"na', "[]", "null", "{}", '{"processes": [{"title": "orders"}]}']
+)
+def test_a_state_of_another_form_is_none(home: Home, content: str) -> None:
+    """A file that was cut off, or written by another version of the mesh, is no reason not to start."""
+    home.state_file.write_text(content)
+    assert State.read(home.state_file) == State()
+
+
 def test_all_are_ready(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     """Each process has a line with its state, process id, port and restarts."""
     with home.lock():

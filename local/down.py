@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 from local.errors import SetupError
 from local.home import Home
@@ -18,7 +19,8 @@ def down(home: Home) -> bool:
     pid = home.supervisor_pid()
     if pid is None:
         return False
-    os.kill(pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, signal.SIGTERM)
     deadline_s = time.monotonic() + STOP_TIMEOUT_S
     while home.supervisor_pid() == pid:
         if time.monotonic() > deadline_s:

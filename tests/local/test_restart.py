@@ -15,7 +15,7 @@ from local.home import Home
 from local.output import Console
 from local.ports import free_ports
 from local.restart import restart
-from local.state import State
+from local.state import ProcessState, State
 from local.supervised_process import MeshProcess
 from local.supervisor import Supervisor
 
@@ -87,3 +87,15 @@ def test_nothing_runs(home: Home) -> None:
     """A restart fails with an error if no mesh runs."""
     with pytest.raises(SetupError, match="No mesh runs here"):
         restart(home, "orders")
+
+
+def test_a_mesh_that_stops_meanwhile_is_a_sentence(home: Home) -> None:
+    """The supervisor removes the state as its last step; the request that came too late says so."""
+    with home.lock():
+        with pytest.raises(SetupError, match=r"^The mesh is starting or stopping\."):
+            restart(home, "orders")
+        State([ProcessState("orders", 9003)]).write(home.state_file)
+        before = signal.signal(signal.SIGUSR1, lambda *_: home.state_file.unlink())
+        with pytest.raises(SetupError, match=r"^The mesh has stopped in the meantime\.$"):
+            restart(home, "orders")
+        signal.signal(signal.SIGUSR1, before)

@@ -1,14 +1,18 @@
-"""The commands behind the Makefile's targets: python -m local <command>. Without a command it prints the list."""
+"""The commands behind the Makefile's targets: python -m local <command>. Without a command it prints the list.
+
+All that takes time to import is imported where Ctrl-C ends it without a traceback.
+"""
 
 import argparse
-import asyncio
 import errno
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from local.errors import SetupError
-from local.home import Home
+
+if TYPE_CHECKING:
+    from local.home import Home
 
 PRINTING: Final = frozenset({"status", "logs", "dead-letters", "events", "mails"})
 """The commands whose output is piped into others."""
@@ -37,6 +41,8 @@ def main() -> int:
     commands.add_parser("mails", help="list the mails that were sent, newest first")
     arguments = parser.parse_args()
     try:
+        from local.home import Home
+
         return run_and_flush(arguments, Home.of_environment())
     except SetupError as error:
         print(error, file=sys.stderr)
@@ -48,12 +54,12 @@ def main() -> int:
         if error.errno != errno.ENOSPC:
             raise
         print("The disk is full. Free some space, or set MESH_HOME to a folder on another disk.", file=sys.stderr)
-    except KeyboardInterrupt:  # the usual end of `logs` and `events`
+    except KeyboardInterrupt:  # the usual end of `logs` and `events`, and of any other that has not begun yet
         return 0
     return 1
 
 
-def run_and_flush(arguments: argparse.Namespace, home: Home) -> int:
+def run_and_flush(arguments: argparse.Namespace, home: "Home") -> int:
     """Runs one command and writes all that it has printed, so that a closed pipe is noticed here."""
     try:
         return run(arguments, home)
@@ -61,10 +67,12 @@ def run_and_flush(arguments: argparse.Namespace, home: Home) -> int:
         sys.stdout.flush()
 
 
-def run(arguments: argparse.Namespace, home: Home) -> int:
+def run(arguments: argparse.Namespace, home: "Home") -> int:
     """Runs one command. Each command imports its own modules, because `up` has to start quickly."""
     command = arguments.command
     if command == "up":
+        import asyncio
+
         from local.up import up
 
         asyncio.run(up(home))
@@ -89,6 +97,8 @@ def run(arguments: argparse.Namespace, home: Home) -> int:
 
         psql(home, arguments.service)
     elif command == "events":
+        import asyncio
+
         from local.events import follow_events
 
         asyncio.run(follow_events(home, arguments.service))
@@ -106,8 +116,8 @@ def run(arguments: argparse.Namespace, home: Home) -> int:
             from local.postgres import Postgres
 
             Postgres(home.data(Postgres.name)).remove()
-            home.remove()
-            print(f"{home.folder} is removed.")
+            removed = home.remove()
+            print(f"{home.folder} is removed." if removed else f"There is no {home.folder} to remove.")
     return 0
 
 

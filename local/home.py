@@ -28,20 +28,29 @@ class Home:
 
     @classmethod
     def of_environment(cls) -> "Home":
-        """Returns the folder that the environment names."""
-        return cls(read_settings(HomeSettings).mesh_home)
+        """Returns the folder that the environment names. Raises SetupError if it can't be looked at."""
+        home = cls(read_settings(HomeSettings).mesh_home)
+        try:
+            home.folder.exists()
+        except OSError as error:
+            raise home._unusable(error) from error
+        return home
 
     def create(self, free_bytes_min: int = FREE_BYTES_MIN) -> None:
-        """Creates the folder with permissions that let PostgreSQL's user traverse it. Raises SetupError if less than
-        `free_bytes_min` are free on the disk.
+        """Creates the folder with permissions that let PostgreSQL's user traverse it. Raises SetupError if that is not
+        possible, or if less than `free_bytes_min` are free on the disk.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.folder, self.folder / "data"):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o711)
-        for folder in (self.folder / "logs", self.folder / "secrets"):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o700)
+        try:
+            # The folder may be a link, whose target `remove` has removed.
+            Path(os.path.realpath(self.folder)).mkdir(parents=True, exist_ok=True)
+            for folder in (self.folder, self.folder / "data"):
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o711)
+            for folder in (self.folder / "logs", self.folder / "secrets"):
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            raise self._unusable(error) from error
         free_bytes = shutil.disk_usage(self.folder).free
         if free_bytes < free_bytes_min:
             raise SetupError(
@@ -104,13 +113,19 @@ class Home:
                 time.sleep(0.01)  # it has locked the file and is about to write, or is about to unlock it
             return None
 
-    def remove(self) -> None:
-        """Removes the folder with its content. Raises SetupError if `create` did not make the folder."""
+    def remove(self) -> bool:
+        """Removes the folder with its content; a link to it stays. Returns False if there is none. Raises SetupError if
+        `create` did not make the folder.
+        """
         if not self.folder.exists():
-            return
+            return False
         if not self._lock_file.exists():
             raise SetupError(f"{self.folder} was not created by `make up`, so it is not removed. Check MESH_HOME.")
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder.resolve())
+        return True
+
+    def _unusable(self, error: OSError) -> SetupError:
+        return SetupError(f"{self.folder} can't be the mesh's folder: {error.strerror}. Set MESH_HOME to another one.")
 
 
 def _locked(file: IO[str], kind: int) -> bool:

@@ -97,11 +97,38 @@ def test_only_a_folder_of_ours_is_removed(home: Home, tmp_path: Path) -> None:
     """`clean` removes the mesh's folder with its data, and refuses any other folder that MESH_HOME may name."""
     with home.lock():
         pass
-    home.remove()
+    assert home.remove()
     assert not home.folder.exists()
-    home.remove()
+    assert not home.remove()
     precious = tmp_path / "precious"
     precious.mkdir()
     with pytest.raises(SetupError, match="was not created by `make up`"):
         Home(precious).remove()
     assert precious.exists()
+
+
+def test_the_folder_may_be_a_link(tmp_path: Path) -> None:
+    """`clean` removes the folder behind the link, and the next `up` makes it again, with the link unchanged."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    link = tmp_path / "mesh"
+    link.symlink_to(disk)
+    for _ in range(2):
+        home = Home(link)
+        home.create()
+        with home.lock():
+            pass
+        assert home.secret("one")
+        assert (disk / "secrets" / "one").exists()
+        assert home.remove()
+        assert link.is_symlink()
+        assert not disk.exists()
+
+
+@pytest.mark.parametrize("where", ["file", "file/mesh", "loop", "a" * 300])
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, where: str) -> None:
+    """The error names the folder and the setting."""
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SetupError, match=rf"{where} can't be the mesh's folder: .*\. Set MESH_HOME to another one\.$"):
+        Home(tmp_path / where).create()

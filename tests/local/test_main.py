@@ -25,3 +25,25 @@ def test_a_wrong_setting_is_named_before_anything_starts(tmp_path: Path, variabl
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"Invalid settings:\n{variable}: must be {values}.")
     assert not (tmp_path / "mesh" / "data" / "postgres").exists()
+
+
+@pytest.mark.parametrize("command", ["up", "status", "clean"])
+def test_ctrl_c_ends_a_command_that_still_imports(tmp_path: Path, command: str) -> None:
+    """No traceback is shown, however early it is."""
+    (tmp_path / "pydantic.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = run(command, tmp_path / "mesh", PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_clean_without_a_folder_removes_nothing(tmp_path: Path) -> None:
+    """It does not say that it removed what never existed."""
+    done = run("clean", tmp_path / "mesh")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"There is no {tmp_path / 'mesh'} to remove.\n", "")
+
+
+@pytest.mark.parametrize("command", ["up", "status", "clean"])
+def test_a_name_that_no_folder_can_have_is_a_sentence(tmp_path: Path, command: str) -> None:
+    """Each command names the folder and the setting."""
+    done = run(command, tmp_path / ("a" * 300))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("a can't be the mesh's folder: File name too long. Set MESH_HOME to another one.\n")

@@ -15,6 +15,8 @@ from local.settings import HomeSettings, read_settings
 
 FREE_BYTES_MIN = 256 * 1024 * 1024  # a new database takes 60 MB, its write-ahead log at least as much
 
+_MADE_BEFORE_LOCK = frozenset({"data", "logs", "secrets"})
+
 
 class Home:
     """The folder `.mesh`, or the one that MESH_HOME names. Its lock is held by one supervisor at a time."""
@@ -38,9 +40,10 @@ class Home:
 
     def create(self, free_bytes_min: int = FREE_BYTES_MIN) -> None:
         """Creates the folder with permissions that let PostgreSQL's user traverse it. Raises SetupError if that is not
-        possible, or if less than `free_bytes_min` are free on the disk.
+        possible, if there are files of others, or if less than `free_bytes_min` are free on the disk.
         """
         try:
+            self._check_is_own()
             # The folder may be a link, whose target `remove` has removed.
             Path(os.path.realpath(self.folder)).mkdir(parents=True, exist_ok=True)
             for folder in (self.folder, self.folder / "data"):
@@ -57,6 +60,16 @@ class Home:
                 f"Only {free_bytes // 2**20} MB are free on the disk of {self.folder}; "
                 f"the mesh needs {free_bytes_min // 2**20} MB. "
                 "Free some space, or set MESH_HOME to a folder on another disk."
+            )
+
+    def _check_is_own(self) -> None:
+        """Raises SetupError if the folder has files that no mesh has made: `remove` would remove them, too."""
+        if not self.folder.is_dir() or self._lock_file.exists():
+            return
+        if others := sorted({each.name for each in self.folder.iterdir()} - _MADE_BEFORE_LOCK):
+            raise SetupError(
+                f"{self.folder} has other files, such as {others[0]}, which `make clean` would remove. "
+                "Set MESH_HOME to a folder of its own."
             )
 
     def data(self, name: str) -> Path:

@@ -107,6 +107,24 @@ def test_only_a_folder_of_ours_is_removed(home: Home, tmp_path: Path) -> None:
     assert precious.exists()
 
 
+def test_a_folder_with_files_of_others_is_left_alone(tmp_path: Path) -> None:
+    """A mesh that ran there would change who may read them, and `make clean` would remove them."""
+    (tmp_path / "diary.txt").write_text("private")
+    before = tmp_path.stat().st_mode
+    with pytest.raises(SetupError, match=r"has other files, such as diary\.txt"):
+        Home(tmp_path).create()
+    assert [each.name for each in tmp_path.iterdir()] == ["diary.txt"]
+    assert tmp_path.stat().st_mode == before
+
+
+def test_a_start_that_was_cut_off_is_repeated(home: Home) -> None:
+    """The folder then has no lock yet."""
+    home.create()
+    with home.lock():
+        home.state_file.write_text("{}")
+    home.create()
+
+
 def test_the_folder_may_be_a_link(tmp_path: Path) -> None:
     """`clean` removes the folder behind the link, and the next `up` makes it again, with the link unchanged."""
     disk = tmp_path / "disk"

@@ -23,7 +23,8 @@ from benchmarks.peers.store import tokens
 from local import processes
 from local.brokers import BrokerServer
 from local.child import Child, Command
-from local.declarations.checkout import IMAGE, read_services
+from local.declarations.checkout import read_services
+from local.declarations.image import IMAGE
 from local.declarations.service import Service
 from local.errors import SetupError
 from local.home import Home

@@ -26,6 +26,7 @@ from edge.protocols.rest.unary import UnaryEndpoint
 from edge.protocols.rpc.enveloped_calls import RequestLimits
 from edge.protocols.websocket.websocket_endpoint import WebSocketEndpoint
 from edge.protojson.readers import Readers
+from edge.protojson.writer import MessageWriter
 from edge.reply.response_writer import JsonStyle
 from edge.settings import EdgeSettings
 from mesh.identity import Verifier
@@ -89,7 +90,7 @@ class EndpointFactory:
             self._rpc(method),
             self._lenient_readers,
             self._transcoding.validator,
-            self._transcoding.registry,
+            self._transcoding.messages,
             RequestLimits(self._transcoding.body_limits(method), self._stream_limits),
         )
 
@@ -144,7 +145,7 @@ def _stream_limits(settings: EdgeSettings) -> StreamLimits:
 
 def _transcoding(contract: Contract, settings: EdgeSettings) -> Transcoding:
     return Transcoding(
-        registry=contract.registry,
+        messages=MessageWriter(contract.registry),
         readers=Readers(
             contract.registry,
             ignore_unknown=settings.ignore_unknown_fields,

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-from protobuf import Registry
-
 from edge.call.rpc import Rpc
 from edge.http.reply_writer import ReplyWriter
 from edge.http.request import Request
@@ -20,6 +18,7 @@ from edge.protocols.rpc.codec import JSON, PROTO, Codecs, UnsupportedCodec
 from edge.protocols.rpc.enveloped_calls import Dialect, EnvelopedCalls, RequestLimits
 from edge.protocols.rpc.status import rpc_code
 from edge.protojson.readers import Readers
+from edge.protojson.writer import MessageWriter
 from mesh.validation import Validator
 
 
@@ -27,15 +26,15 @@ class Procedure:
     """The endpoint of one RPC under its own name, for clients of Connect and of gRPC-Web."""
 
     def __init__(
-        self, rpc: Rpc, readers: Readers, validator: Validator, details: Registry, limits: RequestLimits
+        self, rpc: Rpc, readers: Readers, validator: Validator, messages: MessageWriter, limits: RequestLimits
     ) -> None:
-        """`readers` ignore unknown fields, `details` has the types of errors' details. Raises
+        """`readers` ignore unknown fields, `messages` has the types of errors' details, too. Raises
         protovalidate.CompilationError if a rule of the contract is invalid.
         """
         self.name = rpc.method.name
         self._rpc = rpc
-        self._details = details
-        codecs = Codecs(rpc.method, readers, validator)
+        self._details = details = messages.registry
+        codecs = Codecs(rpc.method, readers, validator, messages)
         self._unary = ConnectUnary(rpc, codecs, details, limits.message)
         self._unary_types: list[str] = []
         self._enveloped: dict[str, tuple[EnvelopedCalls, Callable[[Request], Dialect]]] = {}

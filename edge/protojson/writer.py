@@ -36,6 +36,7 @@ from protobuf import (
     DescFieldValueScalar,
     DescMessage,
     Message,
+    Registry,
     ScalarType,
 )
 
@@ -61,12 +62,24 @@ _REVERSIBLE: Final = re.compile(r"(?:[^A-Z_]|_[a-z])*")
 _UNDERSCORE: Final = re.compile(r"_([a-z])")
 
 
-def to_json(message: Message, *, floats: ShortFloats | None = None, **options: Any) -> str:
-    """Returns the message as JSON, in which `floats` shortens its floats. `options` are those of protobuf-py's
-    Message.to_json. Raises ValueError if a required field is absent.
+class MessageWriter:
+    """The writer of messages whose types are in a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._floats = ShortFloats(registry)
+
+    def to_json(self, message: Message, **options: Any) -> str:
+        """Returns the message as to_json() does, with the fewest digits of its floats."""
+        if self._floats.shorten(message):
+            return to_json(message, registry=self.registry, **options)
+        return _written(message, {"registry": self.registry, **options})
+
+
+def to_json(message: Message, **options: Any) -> str:
+    """Returns the message as JSON. `options` are those of protobuf-py's Message.to_json. Raises ValueError if a
+    required field is absent.
     """
-    if floats is not None and not floats.shorten(message):
-        return _written(message, options)
     try:
         return message.to_json(**options)
     except (ValueError, OverflowError, RecursionError) as error:

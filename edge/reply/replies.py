@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from protobuf import DescFieldValueScalar, DescMessage, Message, Registry, ScalarType
+from protobuf import DescFieldValueScalar, DescMessage, Message, ScalarType
 
 from edge.bind.system_parameters import ALT, PROTO, SystemParameters
 from edge.contract.http_body import returns_http_body
@@ -16,7 +16,7 @@ from edge.http.invalid_response import invalid_response
 from edge.http.negotiation import media_quality
 from edge.http.reply import Reply
 from edge.http.request import JSON, Request
-from edge.protojson.writer import DECODE_ERRORS
+from edge.protojson.writer import DECODE_ERRORS, MessageWriter
 from edge.reply.cache_control import cache_control
 from edge.reply.chosen_response import chosen_response
 from edge.reply.next_page import NextPage
@@ -35,14 +35,14 @@ class Replies:
     """The replies of one route."""
 
     def __init__(
-        self, route: Route, metadata_headers: Callable[[Metadata], Headers], registry: Registry, style: JsonStyle
+        self, route: Route, metadata_headers: Callable[[Metadata], Headers], messages: MessageWriter, style: JsonStyle
     ) -> None:
         """`metadata_headers` returns the headers for the metadata of a response."""
         self._metadata_headers = metadata_headers
         self._output = route.method.desc.output
         self._type = self._output.type
         self._field = route.response_body
-        self._writer = ResponseWriter(self._output, self._field, registry, style)
+        self._writer = ResponseWriter(self._output, self._field, messages, style)
         self._name = route.method.name
         self._status = route.method.policy.http_status
         self._raw = returns_http_body(route)

@@ -11,16 +11,14 @@ from protobuf import (
     DescFieldValueMessage,
     DescMessage,
     Message,
-    Registry,
 )
 
 from edge.bind.system_parameters import ALT, FIELDS, NO_SYSTEM_PARAMETERS, PROTO, SystemParameters
 from edge.protojson.field_selection import Selection, parse
 from edge.protojson.field_selection import trim as trim_to
 from edge.protojson.leaf_readers import TEXT_MESSAGES
-from edge.protojson.short_floats import ShortFloats
 from edge.protojson.violations import InvalidValue, Violations
-from edge.protojson.writer import to_json
+from edge.protojson.writer import MessageWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class JsonStyle:
 
 @dataclass(frozen=True, slots=True)
 class ResponseOptions:
-    """The format that one client wants its response in. `json_options` are those of to_json(); `proto` selects the
-    binary format instead.
+    """The format that one client wants its response in. `json_options` are those of MessageWriter.to_json(); `proto`
+    selects the binary format instead.
     """
 
     json_options: dict[str, Any]
@@ -47,18 +45,17 @@ class ResponseOptions:
 class ResponseWriter:
     """The writer of one route's responses."""
 
-    def __init__(self, output: DescMessage, field: DescField | None, registry: Registry, style: JsonStyle) -> None:
+    def __init__(self, output: DescMessage, field: DescField | None, messages: MessageWriter, style: JsonStyle) -> None:
         """`field` is the field of `output` that is the response, None if all of `output` is."""
         self._output = output
         self._field = field
         self._inner = _inner(output, field)
+        self._messages = messages
         self._proto_names = style.proto_names
         self._options: dict[str, Any] = {
-            "registry": registry,
             "use_proto_field_name": style.proto_names,
             "print_enums_as_ints": style.enums_as_numbers,
             "always_emit_implicit": style.emit_defaults,
-            "floats": ShortFloats(registry),
         }
         self._defaults = ResponseOptions(self._options)
 
@@ -106,16 +103,16 @@ class ResponseWriter:
 
     def _json(self, response: Message, options: ResponseOptions) -> str:
         if self._field is None:
-            return to_json(response, **options.json_options)
+            return self._messages.to_json(response, **options.json_options)
         if self._inner is not None and response[self._field] is not None:
             inner: Message = response[self._field]
-            return to_json(inner, **options.json_options)
+            return self._messages.to_json(inner, **options.json_options)
         # A single value is written even if it is its default; fields of the messages in a list are not.
         is_single = not isinstance(self._field.value, DescFieldValueList | DescFieldValueMap)
         json_options = options.json_options
         if is_single:
             json_options = {**json_options, "always_emit_implicit": True}
-        whole = json.loads(to_json(response, **json_options))
+        whole = json.loads(self._messages.to_json(response, **json_options))
         name = self._field.name if self._proto_names else self._field.json_name
         return json.dumps(whole.get(name, _absent(self._field)), separators=(",", ":"), ensure_ascii=False)
 

@@ -20,6 +20,7 @@ from edge.openapi.schemas.field_behavior import behaviors
 from edge.openapi.schemas.oneofs import excluded_by, excluded_by_rules
 from edge.openapi.schemas.requirements import Requirements
 from edge.openapi.schemas.schema_variant import SchemaVariant
+from edge.protojson.writer import MessageWriter
 from edge.reply.response_writer import JsonStyle, ResponseWriter
 from mesh.contract.descriptors import inner_message
 
@@ -57,7 +58,7 @@ class ResponseSamples:
         self._values = values
         self._requirements = requirements
         self._check = check
-        self._types = types
+        self._messages = MessageWriter(types)
         self._style = style
 
     def of(self, route: Route, request_sample: Any) -> Any:
@@ -65,7 +66,7 @@ class ResponseSamples:
         sample of one message. It repeats values of `request_sample`, which is a body of the route, or None.
         """
         output = route.method.desc.output
-        writer = ResponseWriter(output, route.response_body, self._types, self._style)
+        writer = ResponseWriter(output, route.response_body, self._messages, self._style)
         for sample in self._candidates(route, Echoes.of(route, request_sample)):
             response = corrected(output, sample, self._check, route.response_body)
             if response is not None:

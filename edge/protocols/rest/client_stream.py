@@ -27,7 +27,7 @@ class ClientStreamEndpoint:
         self.name = route.method.name
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
-        self.replies = Replies(route, rpc.response_headers, transcoding.registry, transcoding.style)
+        self.replies = Replies(route, rpc.response_headers, transcoding.messages, transcoding.style)
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> None:

@@ -4,7 +4,7 @@ import base64
 import re
 from typing import Any, Final, Protocol
 
-from protobuf import Message, Registry
+from protobuf import Message
 
 from edge.bind.system_parameters import ALT, PROTO, SystemParameters
 from edge.call.metadata import metadata_text
@@ -16,7 +16,7 @@ from edge.http.headers import Headers
 from edge.http.invalid_response import invalid_response
 from edge.http.request import Request
 from edge.protocols.rest.stream_syntax import EVENTS, Syntax, choose_syntax
-from edge.protojson.writer import DECODE_ERRORS
+from edge.protojson.writer import DECODE_ERRORS, MessageWriter
 from edge.reply.cache_control import cache_control
 from edge.reply.replies import content_headers
 from edge.reply.response_writer import JsonStyle, ResponseOptions, ResponseWriter
@@ -66,14 +66,14 @@ class StreamWriter(Protocol):
 class StreamFormat:
     """The format of one route's streamed responses."""
 
-    def __init__(self, route: Route, registry: Registry, style: JsonStyle) -> None:
+    def __init__(self, route: Route, messages: MessageWriter, style: JsonStyle) -> None:
         self.name = route.method.name
         self.output = route.method.desc.output
         self.field = route.response_body
-        self.registry = registry
+        self.registry = messages.registry
         self.status = route.method.policy.http_status
         self.resume_token = ResumeToken.of(self.output)
-        self.writer = ResponseWriter(self.output, self.field, registry, style)
+        self.writer = ResponseWriter(self.output, self.field, messages, style)
         self.is_file = returns_http_body(route)
         """Whether the responses are the pieces of a file."""
         is_read = route.http_method == "GET"

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from protobuf import Registry
-
 from edge.contract.method import Method
 from edge.http.whole_body import BodyLimits
 from edge.protojson.readers import Readers
+from edge.protojson.writer import MessageWriter
 from edge.reply.response_writer import JsonStyle
 from mesh.contract.message_size import request_bytes_max
 from mesh.validation import Validator
@@ -14,9 +13,9 @@ from mesh.validation import Validator
 
 @dataclass(frozen=True, slots=True)
 class Transcoding:
-    """The types, readers, validator, style and limits of a contract's transcoding endpoints."""
+    """The writer, readers, validator, style and limits of a contract's transcoding endpoints."""
 
-    registry: Registry
+    messages: MessageWriter
     readers: Readers
     validator: Validator
     style: JsonStyle

@@ -34,7 +34,7 @@ class UnaryEndpoint:
         self.limits = transcoding.body_limits(route.method)
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.binder = Binder(route, transcoding.readers, transcoding.validator)
-        self.replies = Replies(route, rpc.response_headers, transcoding.registry, transcoding.style)
+        self.replies = Replies(route, rpc.response_headers, transcoding.messages, transcoding.style)
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], writer: ReplyWriter) -> None:

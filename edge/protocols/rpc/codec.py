@@ -10,9 +10,8 @@ from edge.http.invalid_response import invalid_response
 from edge.protojson.parser import MalformedJson, parse
 from edge.protojson.readers import ElementReader, Readers
 from edge.protojson.serialization import to_bytes
-from edge.protojson.short_floats import ShortFloats
 from edge.protojson.violations import INVALID, ROOT, Violations
-from edge.protojson.writer import DECODE_ERRORS, to_json
+from edge.protojson.writer import DECODE_ERRORS, MessageWriter
 from mesh.errors import InvalidArgument, invalid_fields
 from mesh.validation import Validator
 
@@ -47,12 +46,15 @@ class Codec(Protocol):
 class Codecs:
     """The codecs of one method."""
 
-    def __init__(self, method: Method, readers: Readers, validator: Validator) -> None:
+    def __init__(self, method: Method, readers: Readers, validator: Validator, messages: MessageWriter) -> None:
         """`readers` ignore unknown fields. Raises protovalidate.CompilationError if a rule of the contract is
         invalid.
         """
         rules = RequestRules(method.desc.input, validator)
-        self._codecs: dict[str, Codec] = {JSON: _JsonCodec(method, readers, rules), PROTO: _BinaryCodec(method, rules)}
+        self._codecs: dict[str, Codec] = {
+            JSON: _JsonCodec(method, readers, rules, messages),
+            PROTO: _BinaryCodec(method, rules),
+        }
 
     def __getitem__(self, name: str) -> Codec:
         """Returns the codec of this name. Raises UnsupportedCodec if there is none."""
@@ -85,12 +87,11 @@ class _BinaryCodec:
 class _JsonCodec:
     """Messages in ProtoJSON."""
 
-    def __init__(self, method: Method, readers: Readers, rules: RequestRules) -> None:
+    def __init__(self, method: Method, readers: Readers, rules: RequestRules, messages: MessageWriter) -> None:
         self._name = method.name
         self._reader = ElementReader(readers, method.desc.input)
         self._output = method.desc.output
-        self._registry = readers.registry
-        self._floats = ShortFloats(readers.registry)
+        self._messages = messages
         self._rules = rules
 
     def decode(self, content: bytes) -> bytes:
@@ -110,6 +111,6 @@ class _JsonCodec:
     def encode(self, message: bytes) -> bytes:
         try:
             response = self._output.type.from_binary(message)
-            return to_json(response, floats=self._floats, registry=self._registry).encode()
+            return self._messages.to_json(response).encode()
         except DECODE_ERRORS as error:
             raise invalid_response(self._name, error) from error

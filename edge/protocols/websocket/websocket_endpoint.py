@@ -48,7 +48,7 @@ class WebSocketEndpoint:
         self.limits = limits
         self.system_parameters = SystemParameterReader(route.method.desc.input)
         self.reader = RequestReader(route, transcoding, limits)
-        self.format = StreamFormat(route, transcoding.registry, transcoding.style)
+        self.format = StreamFormat(route, transcoding.messages, transcoding.style)
         self._driver = CallDriver(rpc, route.template.text)
 
     async def serve(self, request: Request, values: tuple[str, ...], writer: WebSocketReplyWriter) -> None:

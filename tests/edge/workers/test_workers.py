@@ -46,6 +46,13 @@ service Things {
 """
 
 
+def _runs(process: psutil.Process) -> bool:
+    """Returns whether a process has not ended; it may end at any time."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 @dataclass(slots=True)
 class Edge:
     """A running edge, its URL and its process."""
@@ -56,7 +63,7 @@ class Edge:
     @property
     def workers(self) -> list[psutil.Process]:
         """Returns the running workers."""
-        return [each for each in psutil.Process(self.process.pid).children() if each.status() != psutil.STATUS_ZOMBIE]
+        return [each for each in psutil.Process(self.process.pid).children() if _runs(each)]
 
     async def until_workers(self, count: int, without: int = 0) -> None:
         """Returns once there are this number of workers, not counting the one with the pid `without`."""

@@ -56,7 +56,7 @@ async def test_what_a_publisher_chooses_stops_no_consumer(
     async def handled() -> bool:
         return ("notes/1", "after") in await notes(database)
 
-    async with Relay(database, broker), inbox(database, broker):
+    async with Relay(database, broker), inbox(database, broker, workers=1):  # so that they are handled in order
         await eventually(handled)
     assert [text for _, text in await notes(database)] == ["routing key", "content type", "id", "zero", "after"]
 

@@ -56,17 +56,23 @@ class Child:
         # Not asyncio's own pipe: with it, wait() would end no sooner than the output, so never while nobody reads it or
         # another process has inherited it.
         reader, output = (None, output) if output else _pipe()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", *launch, *command.argv[1:]),
-            stdin=DEVNULL,
-            stdout=output,
-            stderr=STDOUT,
-            env={**os.environ, **command.environment},
-            cwd="/" if command.user else None,  # another user may have no access to our folder
-            start_new_session=True,
-        )
-        if reader:
-            output.close()  # the program has the writing end now
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", *launch, *command.argv[1:]),
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=STDOUT,
+                env={**os.environ, **command.environment},
+                cwd="/" if command.user else None,  # another user may have no access to our folder
+                start_new_session=True,
+            )
+        except BaseException:
+            if reader:
+                reader.close()
+            raise
+        finally:
+            if reader:
+                output.close()  # the program has the writing end
         return cls(command, process, reader)
 
     @property

@@ -8,7 +8,7 @@ from contextlib import suppress
 from local.errors import SetupError
 from local.home import Home
 
-STOP_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 60.0
 POLL_S = 0.05
 
 

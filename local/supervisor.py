@@ -161,14 +161,22 @@ class RestartLoop:
                 await asyncio.wait({ended, requested}, return_when=asyncio.FIRST_COMPLETED)
                 return None if requested.done() else ended.result()
             finally:
-                await child.stop(self._process.stop_grace_s)
                 becoming_ready.cancel()
                 requested.cancel()
-                self.state.pid, self.state.ready = None, False
-                # PostgreSQL's backends hold its output while they end, and it can't start beside them. But a process
-                # that is left of one that was killed may hold the output for ever.
-                await asyncio.wait({copying}, timeout=self._process.stop_grace_s)
-                copying.cancel()
+                stopping = asyncio.create_task(self._stop(child, copying))
+                try:
+                    await asyncio.shield(stopping)
+                finally:
+                    await stopping  # also if the mesh stops meanwhile
+                    copying.cancel()
+
+    async def _stop(self, child: Child, copying: asyncio.Task[None]) -> None:
+        """Stops a process, and waits for the end of its output."""
+        await child.stop(self._process.stop_grace_s)
+        self.state.pid, self.state.ready = None, False
+        # PostgreSQL's backends hold its output while they end, and it can't start beside them. But a process that is
+        # left of one that was killed may hold the output for ever.
+        await asyncio.wait({copying}, timeout=self._process.stop_grace_s)
 
     async def _await_ready(self, child: Child) -> None:
         while not await self._process.ready(child.pid):

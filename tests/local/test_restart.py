@@ -96,6 +96,8 @@ def test_a_mesh_that_stops_meanwhile_is_a_sentence(home: Home) -> None:
             restart(home, "orders")
         State([ProcessState("orders", 9003)]).write(home.state_file)
         before = signal.signal(signal.SIGUSR1, lambda *_: home.state_file.unlink())
-        with pytest.raises(SetupError, match=r"^The mesh has stopped in the meantime\.$"):
-            restart(home, "orders")
-        signal.signal(signal.SIGUSR1, before)
+        try:
+            with pytest.raises(SetupError, match=r"^The mesh has stopped in the meantime\.$"):
+                restart(home, "orders")
+        finally:
+            signal.signal(signal.SIGUSR1, before)

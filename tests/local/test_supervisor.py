@@ -112,6 +112,20 @@ async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Conso
     assert not alive(state.pid)
 
 
+async def test_a_mesh_that_stops_during_a_restart_stops_the_process(home: Home, console: Console, record: Path) -> None:
+    """The old process, which is just being stopped, ends before the mesh does."""
+    [port] = free_ports(1)
+    process = dummy("first", port, record, "deaf", stop_grace_s=1.0)
+    async with Supervisor(home, console, [process]) as supervisor:
+        supervisor.start(process)
+        await supervisor.ready(process)
+        [state] = State.read(home.state_file).processes
+        supervisor.restart("first")
+        await asyncio.sleep(0.3)
+    assert state.pid is not None
+    assert not alive(state.pid)
+
+
 async def test_a_restart_that_was_asked_for_is_no_crash(home: Home, console: Console, record: Path) -> None:
     """A requested restart stops the process in order, starts another at once, and counts neither as restart nor as
     crash.

@@ -3,10 +3,11 @@
 from mesh.database.advisory_locks import lock_key, lock_relation, try_lock_key, try_lock_relation
 from mesh.database.connection import Connection, Session
 from mesh.database.database import Database
-from mesh.database.failures import busy
+from mesh.database.failures import STALE_SESSION, busy
 from mesh.database.listener import ChangeListener, Listener, WorkListener
 
 __all__ = [
+    "STALE_SESSION",
     "ChangeListener",
     "Connection",
     "Database",

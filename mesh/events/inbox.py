@@ -11,7 +11,7 @@ import structlog
 from protobuf import Message
 
 from mesh.background import WorkSignal, finish, keep_running, stop
-from mesh.database import Connection, Database, Session
+from mesh.database import STALE_SESSION, Connection, Database, Session
 from mesh.events import inbox_table, metrics
 from mesh.events.broker import Broker, Delivery, Subscription
 from mesh.events.envelope import Envelope, UnauthenticEvent
@@ -43,7 +43,11 @@ _HANDLERS_MAY_WAIT = {"idle_in_transaction_session_timeout": f"'{2 * HANDLER_TIM
 
 
 class UndeliverableError(Exception):
-    """An event that can't be handled by any number of tries: its type has no handler, or its payload is malformed."""
+    """An event that can't be handled by any number of tries: its payload is malformed."""
+
+
+class UnknownTypeError(Exception):
+    """An event whose type has no handler. During an upgrade, newer replicas may have one."""
 
 
 class HandlerError(Exception):
@@ -69,7 +73,7 @@ class Inbox:
 
     Events are stored before they are acknowledged to the broker, by one replica for all. Workers of all replicas then
     take stored events, those of one aggregate in order, and run the handler of each in the transaction that marks it as
-    done, up to `batch_events_max` events in one transaction. An exception of a handler undoes what it did and is a
+    done, up to BATCH_EVENTS_MAX events in one transaction. An exception of a handler undoes what it did and is a
     failed try; after the last one the event becomes a dead letter, which blocks no others (`python -m mesh.events`).
 
     A lock that all handlers need, and that others may hold for long, is taken by `lock`, once in each transaction that
@@ -91,7 +95,6 @@ class Inbox:
         handlers: Mapping[type[Message], Handler],
         retries: Retries = Retries(),  # noqa: B008 - it is immutable
         workers: int = 2,
-        batch_events_max: int = BATCH_EVENTS_MAX,
         separate: Collection[type[Message]] = (),
         lock: Lock | None = None,
     ) -> None:
@@ -101,7 +104,6 @@ class Inbox:
         self._handlers = {message.desc().type_name: (message, handler) for message, handler in handlers.items()}
         self._retries = retries
         self._workers = workers
-        self._batch_events_max = batch_events_max
         self._separate = {message.desc().type_name for message in separate}
         self._lock = lock
         self._alone = 0  # this many events are handled in transactions of their own
@@ -164,7 +166,7 @@ class Inbox:
         failed: Results = {}
         try:
             async with self._database.transaction(settings=_HANDLERS_MAY_WAIT) as tx:
-                taken = await inbox_table.take(tx, 1 if self._alone else self._batch_events_max)
+                taken = await inbox_table.take(tx, 1 if self._alone else BATCH_EVENTS_MAX)
                 if not taken:
                     return False
                 if self._lock is not None:
@@ -216,7 +218,7 @@ class Inbox:
         """Handles an event. Returns the error if that fails, and undoes its effects."""
         try:
             await self._handle(tx, envelope)
-        except (HandlerError, UndeliverableError) as error:
+        except (HandlerError, UndeliverableError, UnknownTypeError) as error:
             await tx.execute("ROLLBACK TO SAVEPOINT event")
             return error
         return None
@@ -227,13 +229,15 @@ class Inbox:
             try:
                 async with asyncio.timeout(HANDLER_TIMEOUT_S):
                     await handler(tx, event)
+            except STALE_SESSION:
+                raise  # so that the session is replaced
             except Exception as error:
                 raise HandlerError from error
 
     def _decode(self, envelope: Envelope) -> tuple[Event[Any], Handler]:
         known = self._handlers.get(envelope.type)
         if known is None:
-            raise UndeliverableError(f"{self._service} has no handler for {envelope.type}")
+            raise UnknownTypeError(f"{self._service} has no handler for {envelope.type}")
         message_type, handler = known
         try:
             data = message_type.from_binary(envelope.payload)

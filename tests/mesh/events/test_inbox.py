@@ -133,9 +133,10 @@ async def test_an_event_that_comes_twice_takes_effect_once(
 
 @pytest.mark.parametrize("events_max", [1, 3])
 async def test_the_events_of_a_transaction_are_limited(
-    database: Database, broker: Broker, noted: Noted, events_max: int
+    database: Database, broker: Broker, noted: Noted, monkeypatch: pytest.MonkeyPatch, events_max: int
 ) -> None:
-    """A service whose handlers share rows handles one event in each."""
+    """No transaction has more events than the limit."""
+    monkeypatch.setattr("mesh.events.inbox.BATCH_EVENTS_MAX", events_max)
     handled = Counter[str]()
 
     async def count(tx: Connection, event: Event[Any]) -> None:
@@ -146,7 +147,7 @@ async def test_the_events_of_a_transaction_are_limited(
     events = [Envelope(str(number), TYPE, "test", f"notes/{number}", now, payload, None) for number in range(6)]
     async with database.transaction() as tx:
         await inbox_table.store(tx, events)
-    async with inbox(database, broker, {Note: count}, batch_events_max=events_max):
+    async with inbox(database, broker, {Note: count}):
         await noted(6)
     assert handled.total() == 6
     assert max(handled.values()) <= events_max
@@ -280,10 +281,30 @@ async def test_a_handler_that_hangs_is_a_failed_try(
         assert await settled(1) == [("dead", 3)]
 
 
+@pytest.mark.usefixtures("relay")
+async def test_a_session_in_which_a_table_is_missing_is_replaced(
+    database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler fails in it for ever if the search_path or the privileges of its role have changed since it began."""
+    monkeypatch.setattr("mesh.database.database.RETRY_AFTER_S", 0.0)
+    sessions: list[int] = []
+
+    async def read_missing(tx: Connection, _: Event[Any]) -> None:
+        sessions.append(await tx.fetchval("SELECT pg_backend_pid()"))
+        await tx.execute("SELECT FROM missing")
+
+    await publish_notes("notes/1", "a")
+    async with inbox(database, broker, {Note: read_missing}, workers=1):
+        assert await settled(1) == [("dead", 3)]
+    assert len(set(sessions)) == len(sessions) >= 3
+
+
 async def test_an_undeliverable_event_becomes_a_dead_letter(
     database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled, server: BrokerServer
 ) -> None:
-    """Malformed payloads and types without a handler become dead letters; a missing id is replaced by the broker's."""
+    """Malformed payloads become dead letters at once, types without a handler after all tries, because a newer replica
+    may have one. A missing id is replaced by the broker's.
+    """
     await server.provision({"test": [TYPE, Other.desc().type_name]})
     attributes = {"type": TYPE, "source": "test"}
     async with inbox(database, broker):
@@ -291,11 +312,11 @@ async def test_an_undeliverable_event_becomes_a_dead_letter(
         other = Other.desc().type_name
         await server.publish(other, b"", attributes | {"type": other, "id": "2", "time": "yesterday"})
         given = await server.publish(TYPE, b"\xff", attributes)
-        assert await settled(3) == [("dead", 1)] * 3
+        assert await settled(3) == [("dead", 1), ("dead", 3), ("dead", 1)]
     async with database.transaction() as tx:
         letters = await inbox_table.dead_letters(tx, 10)
     assert [letter.event_id for letter in letters] == ["1", "2", given]
-    assert letters[1].last_error == "UndeliverableError: test has no handler for meshwright.test.v1.Other"
+    assert letters[1].last_error == "UnknownTypeError: test has no handler for meshwright.test.v1.Other"
     assert letters[0].last_error.startswith(f"UndeliverableError: the payload is not a {TYPE}: ")
 
 

@@ -34,7 +34,7 @@ from protobuf.wkt import Timestamp
 
 from mesh.client_network import client_network
 from mesh.database import Database
-from mesh.errors import ResourceExhausted
+from mesh.errors import FieldViolation, ResourceExhausted, invalid_fields
 from mesh.money import Money
 from mesh.money_message import money_message
 from mesh.pagination import read_page
@@ -43,7 +43,7 @@ from mesh.rpc import Call
 from mesh.silence import until_silent
 from mesh.timestamp_message import time_of
 from services.analytics import audit_storage, metric_storage, people_storage, sale_storage
-from services.analytics.audit_storage import Recorded, Search
+from services.analytics.audit_storage import ERASED_USER, Recorded, Search
 from services.analytics.client_events import REASONS, ClientEvent, Rejections, problem_of
 from services.analytics.domain import (
     TOP_DEFAULT,
@@ -152,7 +152,7 @@ class AnalyticsHandlers(AnalyticsServiceBase):
 
     async def list_audit_entries(self, request: ListAuditEntriesRequest, call: Call) -> ListAuditEntriesResponse:
         """Returns a page of the log."""
-        search = Search(request.aggregate, request.type, request.actor, *_period(request.start_time, request.end_time))
+        search = _search(request)
         page = read_page(
             request.page_size, request.page_token, query=search.fingerprint, key_types=audit_storage.KEY_TYPES
         )
@@ -236,6 +236,16 @@ _MEASURES: Final = {
     MeasureMessage.UNITS: Measure.UNITS,
     MeasureMessage.AMOUNT: Measure.AMOUNT,
 }
+
+
+def _search(request: ListAuditEntriesRequest) -> Search:
+    """Returns the search of a request. Raises InvalidArgument for all entries of deleted users of all times: no index
+    finds them.
+    """
+    if ERASED_USER in (request.aggregate, request.actor) and request.start_time is None:
+        why = f"is required to find the entries of {ERASED_USER}"
+        raise invalid_fields([FieldViolation("start_time", why, "PERIOD_INVALID")])
+    return Search(request.aggregate, request.type, request.actor, *_period(request.start_time, request.end_time))
 
 
 def _period(start: Timestamp | None, end: Timestamp | None) -> tuple[datetime | None, datetime | None]:

@@ -15,7 +15,7 @@ from services.analytics.client_events import ClientEvent
 
 BATCH_EVENTS: Final = 2000
 BATCH_AGE_S: Final = 1.0
-"""The age at which a batch is written with the next event, although it is not full, so that slow calls make room."""
+"""The age at which a batch is written with the next message, although it is not full, so that slow calls make room."""
 
 BATCHES_MAX: Final = 32
 """The most batches in memory, of 1 MB each. Calls wait for room, and so their clients do."""
@@ -100,10 +100,8 @@ class Batches:
         """Adds events. Waits while an earlier batch is being written, or there is no room. Raises ResourceExhausted if
         that takes too long.
         """
-        if not events:
-            return
         clock = asyncio.get_running_loop().time
-        if not self._waiting:
+        if events and not self._waiting:
             await self._take_room()
             self._begun_at = clock()
         self._waiting += events

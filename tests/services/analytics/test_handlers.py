@@ -388,9 +388,13 @@ async def test_entries_of_deleted_users_are_found_together(client: AnalyticsServ
         entries = (await client.list_audit_entries(ListAuditEntriesRequest(**search))).audit_entries
         return [entry.type for entry in entries]
 
-    deleted = ["UserDeleted"] * 2
-    assert await found(actor="users/-") == [*deleted, "OrderPlaced", "OrderPlaced"]
-    assert await found(aggregate="users/-") == deleted
+    deleted, ever = ["UserDeleted"] * 2, Timestamp()
+    assert await found(actor="users/-", start_time=ever) == [*deleted, "OrderPlaced", "OrderPlaced"]
+    assert await found(aggregate="users/-", start_time=ever) == deleted
+    for field in ("actor", "aggregate"):
+        with pytest.raises(InvalidArgument) as caught:
+            await found(**{field: "users/-"})
+        assert [each.field for each in caught.value.violations] == ["start_time"]
     assert await found(actor="users/eve") == ["OrderPlaced"]
     for number in range(1, 4):
         assert await found(actor=f"users/~{number}") == []

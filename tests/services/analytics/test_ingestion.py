@@ -25,6 +25,7 @@ from mesh.identity import Caller
 from mesh.rpc import CLIENT_ADDRESS, Call, current_call
 from services.analytics import event_storage, handlers, ingestion, quota_storage
 from services.analytics.client_events import ClientEvent
+from services.analytics.domain import Metric
 from services.analytics.handlers import AnalyticsHandlers
 from services.analytics.ingestion import CALLS_OF_SOURCE_MAX, WRITERS_MAX, Ingestion
 from services.analytics.metric_storage import lock_rollups
@@ -47,6 +48,11 @@ async def client(database: Database, issuer: Issuer) -> AsyncIterator[AnalyticsS
     service = AnalyticsHandlers(database, Ingestion(database, EVENTS_OF_DAY))
     async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
         yield AnalyticsServiceClient(channel)
+
+
+def stored_view() -> ClientEvent:
+    """Returns a view of a page."""
+    return ClientEvent(str(uuid4()), Metric.PAGE_VIEWS.value, datetime.now(UTC), None, None, "/", None, None)
 
 
 @contextlib.contextmanager
@@ -133,6 +139,19 @@ async def test_a_slow_call_makes_room_for_others(
         assert not slow.done()
         end.set()
         assert (await slow).accepted_count == 1
+
+
+async def test_rejected_events_make_room_for_others(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message without a valid event is a reason to write those before it, too."""
+    monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
+    service = Ingestion(database, EVENTS_OF_DAY)
+    async with service.call("ada") as slow, service.call("bob") as other:
+        await slow.add([stored_view()])
+        monkeypatch.setattr(ingestion, "BATCH_AGE_S", 0.0)
+        await slow.add([])
+        await other.add([stored_view()])
+        await asyncio.gather(slow.finish(), other.finish())
+    assert (slow.accepted, other.accepted) == (1, 1)
 
 
 async def test_a_call_without_room_is_refused(

@@ -1016,7 +1016,7 @@ class ListAuditEntriesRequest(Message[_ListAuditEntriesRequestFields]):
             ```
         aggregate:
             The resource name of the aggregate, such as "orders/{uid}". "users/-" stands for all deleted
-            users.
+            users, and requires a `start_time`.
 
             ```proto
             string aggregate = 3;
@@ -1029,7 +1029,7 @@ class ListAuditEntriesRequest(Message[_ListAuditEntriesRequestFields]):
             ```
         actor:
             The resource name of the actor, in the form "users/{uid}". "users/-" stands for all deleted
-            users.
+            users, and requires a `start_time`.
 
             ```proto
             string actor = 5;

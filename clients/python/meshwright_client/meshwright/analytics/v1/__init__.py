@@ -601,7 +601,7 @@ class ListAuditEntriesRequest(betterproto2.Message):
     aggregate: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     The resource name of the aggregate, such as "orders/{uid}". "users/-" stands for all deleted
-    users.
+    users, and requires a `start_time`.
     """
 
     type: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -612,7 +612,7 @@ class ListAuditEntriesRequest(betterproto2.Message):
     actor: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
     The resource name of the actor, in the form "users/{uid}". "users/-" stands for all deleted
-    users.
+    users, and requires a `start_time`.
     """
 
     start_time: "datetime.datetime | None" = betterproto2.field(

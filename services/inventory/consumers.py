@@ -73,7 +73,7 @@ class Consumers:
         log.info("order's products", order=order.name, state=reservation.state.value)
 
     async def product_changed(self, tx: Connection, event: Event[ProductChanged]) -> None:
-        """Leaves out a product that was deleted of what is reordered, until it comes back."""
+        """Leaves a deleted product out of what is reordered, until it comes back."""
         product = event.data.product
         assert product is not None, "catalog sets it"
         await product_change_storage.note(tx, product.name, deleted=product.delete_time is not None)

@@ -37,8 +37,9 @@ class StockFilter(enum.Enum):
     """
 
     ALL = "version > 0"
-    LOW = "low"
-    TO_REORDER = "low AND reorder_quantity > 0"
+    # Replicas of the version before, which know no deleted products, may mark one as low.
+    LOW = "low AND NOT deleted"
+    TO_REORDER = "low AND NOT deleted AND reorder_quantity > 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Adjustment:
 
 
 async def find(tx: Connection, product: str) -> Stock | None:
-    """Returns the stock of a product, None if there never were any units."""
+    """Returns the stock of a product, None if it has no row."""
     row = await tx.fetchrow(f"SELECT {_STOCK} FROM stock WHERE product = $1", product)
     return None if row is None else _stock(row)
 

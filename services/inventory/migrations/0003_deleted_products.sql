@@ -1,4 +1,4 @@
--- Products that catalog has deleted: they never run low. One that was never in stock has a row of version 0 then, so
+-- Products that catalog has deleted: they never run low. One that was never in stock may have a row of version 0, so
 -- that the lock of the row is enough to change it.
 ALTER TABLE stock ADD COLUMN deleted boolean NOT NULL DEFAULT false;
 

@@ -154,14 +154,14 @@ def streams_down(method: DescMethod) -> bool:
 def write_doc(file: File, desc: DescService | DescMethod) -> None:
     """Writes the contract's comment as the docstring."""
     comment = (get_comments(desc).leading or "").strip("\n") or f"{desc.name}."
-    first, *rest = [in_docstring(line.removeprefix(" ")) for line in comment.splitlines()]
+    first, *rest = [line.removeprefix(" ") for line in comment.splitlines()]
     if not rest:
-        end = r"\"" if first.endswith('"') else first[-1:]  # a quote would be one of the closing ones
-        file.print(f'"""{first[:-1]}{end}"""')
+        last = r"\"" if first.endswith('"') else in_docstring(first[-1:])  # a quote would be one of the closing ones
+        file.print(f'"""{in_docstring(first[:-1])}{last}"""')
         return
-    file.print(f'"""{first}')
+    file.print(f'"""{in_docstring(first)}')
     for line in rest:
-        file.print(line)
+        file.print(in_docstring(line))
     file.print('"""')
 
 

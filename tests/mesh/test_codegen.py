@@ -137,6 +137,7 @@ def odd(folder: Path, services: str) -> ModuleType:
     [
         ('// Moves it to the state "shipped"', 'Moves it to the state "shipped"'),
         ('// "shipped" is its state', '"shipped" is its state'),
+        ('// Ends with """', 'Ends with """'),
         ('// Ends with """"', 'Ends with """"'),
         ("// Ends with \\", "Ends with \\"),
         ('// Ends with \\"', 'Ends with \\"'),

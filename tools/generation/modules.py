@@ -16,7 +16,7 @@ _Fault = tuple[int, str]
 def module_problems(folder: Path, name: str) -> Iterator[Problem]:
     """Yields what is wrong with the modules below a folder, which will have this name in the checkout."""
     for path in sorted(folder.rglob("*.py")):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         for line, why in _faults(text):
             found = _SOURCES.search(text)
             origin = f" It is generated from {found[1]}." if found else ""

@@ -1,7 +1,6 @@
 """Calls of one RPC for all protocols: admission, timeouts, metadata, and the call itself."""
 
 import contextlib
-import math
 import re
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
@@ -112,10 +111,8 @@ class Rpc:
         except MeshError as error:
             audit.record_refusal(error, method=self.method.path, account=record.caller, client=request.client)
             raise
-        patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, min(requested_s, self._timeout_s)))
-        give_up_at = math.inf
-        if patience_s < self._timeout_s:  # the client's time began with its request
-            give_up_at = time.monotonic() - record.age_s() + patience_s
+        patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, requested_s))
+        give_up_at = time.monotonic() - record.age_s() + patience_s  # the client's time began with its request
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, record.request_id))
         if request.client.isascii() and request.client.isprintable():  # a proxy may send other text

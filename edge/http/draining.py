@@ -19,8 +19,8 @@ PROXY_CLOSE: Final = (b"l5d-proxy-connection", b"close")
 
 
 class LastHeaders:
-    """The headers of a connection's last reply that are not its own: the server's and the drain's. They are read when
-    it begins, because the server's change (RFC 9110, section 6.6.1).
+    """The headers that the server and the drain add to a connection's last reply. They are read when the reply begins,
+    because those of the server change (RFC 9110, section 6.6.1).
     """
 
     def __init__(self, of_server: Headers, of_drain: Headers) -> None:

@@ -9,14 +9,14 @@ LOGGER: Final = logging.getLogger("grpc._cython.cygrpc")
 
 _FAILED: Final = 'Failed "execute_batch"'
 """The start of the error of a step that gRPC's core has begun and could not finish. It does not begin one that is
-wrong, such as metadata that are not valid.
+wrong, such as invalid metadata.
 """
 
 
 class LostCalls(logging.Filter):
-    """A filter that makes a warning of each such error. gRPC's core ends a call by itself at its deadline, or when it
-    loses the client; what is being sent then fails, be it headers, a message or the status. gRPC's library ignores that
-    once it knows that the call has ended, and until then logs an error with a traceback.
+    """A filter that logs the end of a call before its response was sent as a warning. gRPC's core ends a call by itself
+    at its deadline, or when it loses the client; what is being sent then fails, be it headers, a message or the status.
+    gRPC's library ignores that once it knows that the call has ended, and until then logs an error with a traceback.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

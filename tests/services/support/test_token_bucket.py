@@ -1,10 +1,8 @@
 """The token bucket of one client."""
 
-import asyncio
-import time
-
 import pytest
 
+from services.support import token_bucket
 from services.support.token_bucket import TokenBucket
 
 
@@ -25,10 +23,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock in the place of the real one."""
+    """A clock in the place of the real one, for the bucket only: other tasks of the event loop go on."""
     clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock.monotonic)
-    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr(token_bucket, "time", clock)
+    monkeypatch.setattr(token_bucket, "asyncio", clock)
     return clock
 
 

@@ -521,7 +521,7 @@ async def later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def refused(client: Client) -> None:
     """Waits until the edge accepts no more connections."""
-    with contextlib.suppress(ConnectionRefusedError):
+    with contextlib.suppress(ConnectionRefusedError, ConnectionResetError):  # one that waits to be accepted is reset
         while True:
             async with connection(client):
                 await asyncio.sleep(0.01)

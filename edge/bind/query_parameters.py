@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from protobuf import (
-    DescEnum,
     DescField,
-    DescFieldValueEnum,
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
-    DescFieldValueScalar,
     DescMessage,
     Message,
-    ScalarType,
 )
 
 from edge.bind.parameter_names import ParameterNames, unknown_parameter
@@ -32,6 +28,7 @@ from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import InvalidValue, Violations, shorten
 from edge.protojson.well_known import FIELD_MASK, MASK_PATH_OF_TEXT
+from mesh.contract.descriptors import element_of
 
 CACHED_MAX: Final = 1000
 
@@ -174,20 +171,10 @@ class QueryParameters:
         return found
 
     def _parameter(self, fields: tuple[DescField, ...], proto_names: frozenset[str], enclosing: str) -> _Parameter:
-        element: DescMessage | DescEnum | ScalarType
-        map_key, repeated = None, False
-        match fields[-1].value:
-            case DescFieldValueScalar(scalar=scalar):
-                element = scalar
-            case DescFieldValueEnum(enum=enum):
-                element = enum
-            case DescFieldValueMessage(message=message):
-                element = message
-            case DescFieldValueList(element=of_list):
-                element, repeated = of_list, True
-            case DescFieldValueMap(key=key, value=of_map):
-                element, map_key = of_map, FROM_TEXT[key]
-        leaf = self._readers.text(element)
+        kind = fields[-1].value
+        map_key = FROM_TEXT[kind.key] if isinstance(kind, DescFieldValueMap) else None
+        repeated = isinstance(kind, DescFieldValueList)
+        leaf = self._readers.text(element_of(fields[-1]))
         if leaf is None:
             raise InvalidValue(
                 "is a message; a parameter can only set one of its fields, as in name.field", "FIELD_UNKNOWN"

@@ -112,7 +112,7 @@ class Rpc:
             audit.record_refusal(error, method=self.method.path, account=record.caller, client=request.client)
             raise
         patience_s = max(PATIENCE_S_MIN, timeout_s(request.headers, requested_s))
-        give_up_at = time.monotonic() - record.age_s() + patience_s  # the client's time began with its request
+        give_up_at = record.started_at + patience_s  # the client's time began with its request
         metadata = self._settings.request_headers.metadata(request.headers)
         metadata.append((REQUEST_ID, record.request_id))
         if request.client.isascii() and request.client.isprintable():  # a proxy may send other text

@@ -48,11 +48,13 @@ def _unmatched() -> RpcMetrics:
 
 @dataclass(slots=True)
 class AccessRecord:
-    """The fields of a request in the access log; each stage sets those that it knows."""
+    """The fields of a request in the access log; each stage sets those that it knows. The request began at the
+    time.monotonic() second `started_at`.
+    """
 
     method: str
     request_id: str
-    started_s: float
+    started_at: float
     metrics: RpcMetrics = field(default_factory=_unmatched)
     route: str = ""
     caller: str = ""
@@ -66,18 +68,14 @@ class AccessRecord:
     @classmethod
     def begin(cls, method: str, headers: Mapping[bytes, bytes]) -> "AccessRecord":
         """Starts the record of a request, and binds the request's ids to all log entries of the current task."""
-        record = cls(method, request_id(headers), time.perf_counter())
+        record = cls(method, request_id(headers), time.monotonic())
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         correlation.bind(record.request_id, {"traceparent": traceparent})
         return record
 
-    def age_s(self) -> float:
-        """Returns the seconds since the request began."""
-        return time.perf_counter() - self.started_s
-
     def write(self) -> None:
         """Logs the request and updates the metrics."""
-        seconds = self.age_s()
+        seconds = time.monotonic() - self.started_at
         entry = {
             "method": self.method,
             "route": self.route,

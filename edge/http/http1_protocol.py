@@ -395,7 +395,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._send_error(error)
 
     def _send_error(self, error: MeshError) -> None:
-        record = AccessRecord("", request_id({}), time.perf_counter(), code=error.code.name)
+        record = AccessRecord("", request_id({}), time.monotonic(), code=error.code.name)
         record.status, headers, body = render(error)
         headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         headers.append((REQUEST_ID.encode(), record.request_id.encode()))

@@ -13,11 +13,9 @@ from typing import Any, Final
 from protobuf import (
     DescExtension,
     DescField,
-    DescFieldValueEnum,
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
-    DescFieldValueScalar,
     DescMessage,
     Message,
     Registry,
@@ -25,6 +23,7 @@ from protobuf import (
 )
 
 from edge.protojson.any_and_struct import ANY
+from mesh.contract.descriptors import element_of
 
 _DIGITS: Final = (".6g", ".7g", ".8g")
 _DIGITS_MAX: Final = ".9g"
@@ -110,27 +109,14 @@ class ShortFloats:
         """Yields the fields of a type that are floats, with None, or messages, with their type."""
         fields: list[DescField | DescExtension] = [*desc.fields, *self._registry.extensions_for(desc)]
         for field in fields:
-            element = _element(field)
-            is_float = element is ScalarType.FLOAT
-            if is_float or isinstance(element, DescMessage):
+            element = element_of(field)
+            is_float, inner = element is ScalarType.FLOAT, element if isinstance(element, DescMessage) else None
+            if is_float or inner is not None:
                 if isinstance(field, DescExtension):
                     step = _Step(field.type, DescExtension, is_float, may_default=True)
                 else:
                     step = _Step(field, type(field.value), is_float, field.presence.name != "IMPLICIT")
-                yield step, None if is_float else element
-
-
-def _element(field: DescField | DescExtension) -> Any:
-    match field.value:
-        case (
-            DescFieldValueScalar(scalar=element)
-            | DescFieldValueEnum(enum=element)
-            | DescFieldValueMessage(message=element)
-            | DescFieldValueList(element=element)
-            | DescFieldValueMap(value=element)
-        ):
-            return element
-    raise AssertionError(f"{field} holds values")
+                yield step, inner
 
 
 def shortest(value: float) -> float:

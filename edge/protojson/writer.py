@@ -29,11 +29,8 @@ from protobuf import (
     DescEnum,
     DescExtension,
     DescField,
-    DescFieldValueEnum,
     DescFieldValueList,
     DescFieldValueMap,
-    DescFieldValueMessage,
-    DescFieldValueScalar,
     DescMessage,
     Message,
     Registry,
@@ -46,6 +43,7 @@ from edge.protojson.leaf_readers import NULL_VALUE, WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
 from edge.protojson.short_floats import ShortFloats, shortest
 from edge.protojson.well_known import FIELD_MASK
+from mesh.contract.descriptors import element_of
 
 log = structlog.get_logger()
 
@@ -130,7 +128,7 @@ class _Writer:
             case _ if name == VALUE:
                 return self._value(message, depth)
             case _ if name in WRAPPERS:
-                return self._single(message.desc().fields[0], message.value, depth)
+                return self._field(message.desc().fields[0], message.value, depth)
         return dict(self._members(message, depth))
 
     def _members(self, message: Any, depth: int) -> Iterator[tuple[str, Any]]:
@@ -151,17 +149,7 @@ class _Writer:
                     key if isinstance(key, str) else json.dumps(key): self._element(element, item, depth)
                     for key, item in value.items()
                 }
-        return self._single(field, value, depth)
-
-    def _single(self, field: DescField | DescExtension, value: Any, depth: int) -> Any:
-        match field.value:
-            case (
-                DescFieldValueScalar(scalar=element)
-                | DescFieldValueEnum(enum=element)
-                | DescFieldValueMessage(message=element)
-            ):
-                return self._element(element, value, depth)
-        raise AssertionError(f"{field} holds one value")
+        return self._element(element_of(field), value, depth)
 
     def _element(self, element: DescMessage | DescEnum | ScalarType, value: Any, depth: int) -> Any:
         match element:

@@ -2,19 +2,38 @@
 
 from collections.abc import Iterable, Iterator
 
-from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescFieldValueMessage, DescFile, DescMessage
+from protobuf import (
+    DescEnum,
+    DescExtension,
+    DescField,
+    DescFieldValueEnum,
+    DescFieldValueList,
+    DescFieldValueMap,
+    DescFieldValueMessage,
+    DescFieldValueScalar,
+    DescFile,
+    DescMessage,
+    ScalarType,
+)
+
+
+def element_of(field: DescField | DescExtension) -> DescMessage | DescEnum | ScalarType:
+    """Returns the type of a field, of a list's elements or of a map's values."""
+    match field.value:
+        case (
+            DescFieldValueScalar(scalar=element)
+            | DescFieldValueEnum(enum=element)
+            | DescFieldValueMessage(message=element)
+            | DescFieldValueList(element=element)
+            | DescFieldValueMap(value=element)
+        ):
+            return element
 
 
 def inner_message(field: DescField) -> DescMessage | None:
     """Returns the message type of a field, of a list's elements or of a map's values; None for other types."""
-    match field.value:
-        case (
-            DescFieldValueMessage(message=DescMessage() as message)
-            | DescFieldValueList(element=DescMessage() as message)
-            | DescFieldValueMap(value=DescMessage() as message)
-        ):
-            return message
-    return None
+    element = element_of(field)
+    return element if isinstance(element, DescMessage) else None
 
 
 def messages_within(message: DescMessage) -> Iterator[DescMessage]:

@@ -7,11 +7,8 @@ from typing import Any, Final
 from protobuf import (
     DescEnum,
     DescField,
-    DescFieldValueEnum,
     DescFieldValueList,
     DescFieldValueMap,
-    DescFieldValueMessage,
-    DescFieldValueScalar,
     DescMessage,
     ScalarType,
 )
@@ -26,6 +23,7 @@ from edge.openapi.validation_rules.keywords import given_rules
 from edge.protojson.fields import values_in_order
 from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
+from mesh.contract.descriptors import element_of
 from mesh.contract.rules import field_rules
 
 _TIMESTAMP: Final = "google.protobuf.Timestamp"
@@ -95,12 +93,7 @@ class FieldValues:
                 key = example({"type": "string", **schema["propertyNames"]}) if "propertyNames" in schema else "key"
                 value = self._element(field, element, object_of)
                 return {} if key is None or value is None else {key: value}
-            case (
-                DescFieldValueScalar(scalar=element)
-                | DescFieldValueEnum(enum=element)
-                | DescFieldValueMessage(message=element)
-            ):
-                return self._element(field, element, object_of)
+        return self._element(field, element_of(field), object_of)
 
     def description(self, field: DescField) -> str:
         """Returns the comment on a field."""

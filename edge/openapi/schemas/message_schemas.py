@@ -11,11 +11,9 @@ from protobuf import (
     DescEnum,
     DescExtension,
     DescField,
-    DescFieldValueEnum,
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
-    DescFieldValueScalar,
     DescMessage,
     Registry,
     ScalarType,
@@ -43,6 +41,7 @@ from edge.protojson.fields import is_update_mask
 from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
 from edge.reply.response_writer import JsonStyle
+from mesh.contract.descriptors import element_of
 from mesh.contract.rules import field_rules, message_rules
 
 _Element = DescMessage | DescEnum | ScalarType
@@ -145,12 +144,8 @@ class MessageSchemas:
                 schema: Schema = {"type": "array", "items": self._text(element, shared=shared)}
             case DescFieldValueMap(key=key, value=element):
                 schema = map_schema(key, self._text(element, shared=shared))
-            case (
-                DescFieldValueScalar(scalar=element)
-                | DescFieldValueEnum(enum=element)
-                | DescFieldValueMessage(message=element)
-            ):
-                schema = self._text(element, shared=shared)
+            case _:
+                schema = self._text(element_of(field), shared=shared)
         self._annotations.add(schema, field, constrained=True, is_text=True)
         return schema
 
@@ -168,12 +163,7 @@ class MessageSchemas:
                 return {"type": "array", "items": self._element(element, variant, shared=shared)}
             case DescFieldValueMap(key=key, value=element):
                 return map_schema(key, self._element(element, variant, shared=shared))
-            case (
-                DescFieldValueScalar(scalar=element)
-                | DescFieldValueEnum(enum=element)
-                | DescFieldValueMessage(message=element)
-            ):
-                return self._element(element, variant, shared=shared)
+        return self._element(element_of(field), variant, shared=shared)
 
     def _element(self, element: _Element, variant: SchemaVariant, *, shared: bool) -> Schema:
         if isinstance(element, DescMessage):

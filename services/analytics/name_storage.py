@@ -7,7 +7,7 @@ from typing import Final
 
 from mesh.database import Connection
 from mesh.errors import ResourceExhausted
-from services.analytics.quota_storage import until_tomorrow_s
+from services.analytics.past_days import until_tomorrow_s
 
 NAMES_OF_USER_MAX: Final = 1_000
 NAMES_OF_ANONYMOUS_MAX: Final = 50_000
@@ -16,7 +16,6 @@ large shop: there may be as many of them as somebody likes.
 """
 
 ANONYMOUS: Final = 0
-PURGED_PER_CALL_MAX: Final = 50_000
 
 
 async def record(tx: Connection, person: int | None) -> None:
@@ -51,19 +50,6 @@ async def record(tx: Connection, person: int | None) -> None:
     )
     if full is not None:
         raise _too_many(full, names_max, person)
-
-
-async def purge(tx: Connection) -> int:
-    """Deletes the names of past days, at most PURGED_PER_CALL_MAX. Returns their number."""
-    query = """
-        WITH purged AS (
-            DELETE FROM reported_names WHERE ctid = ANY(ARRAY(
-                SELECT ctid FROM reported_names WHERE day < $1 ORDER BY day LIMIT $2
-            )) RETURNING 1
-        ) SELECT count(*) FROM purged
-    """
-    purged: int = await tx.fetchval(query, datetime.now(UTC).date(), PURGED_PER_CALL_MAX)
-    return purged
 
 
 def _too_many(dimension: str, names_max: int, person: int | None) -> ResourceExhausted:

@@ -5,7 +5,7 @@ from typing import Final
 
 from mesh.background import Worker
 from mesh.database import Database
-from services.analytics import event_storage, metric_storage, name_storage, quota_storage
+from services.analytics import event_storage, metric_storage, past_days
 
 EVERY_S: Final = 60.0
 STATEMENT_TIMEOUT_S: Final = 30.0
@@ -27,4 +27,5 @@ class Purge(Worker):
         """Deletes once. Returns the number of rows."""
         async with self._database.transaction(statement_timeout_s=STATEMENT_TIMEOUT_S) as tx:
             events, rollups = await event_storage.purge(tx), await metric_storage.purge(tx)
-            return events + rollups + await name_storage.purge(tx) + await quota_storage.purge(tx)
+            names, quotas = await past_days.purge(tx, "reported_names"), await past_days.purge(tx, "reported_events")
+            return events + rollups + names + quotas

@@ -1,12 +1,10 @@
 """The SQL of the quota of each user: the new events of a day, since they are kept for weeks."""
 
-from datetime import UTC, datetime, time, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 from mesh.database import Connection
 from mesh.errors import ResourceExhausted
-
-PURGED_PER_CALL_MAX: Final = 50_000
+from services.analytics.past_days import until_tomorrow_s
 
 
 async def check(tx: Connection, person: int | None, events_max: int) -> None:
@@ -36,22 +34,3 @@ async def add(tx: Connection, person: int | None, events: int) -> None:
         ON CONFLICT (person, day) DO UPDATE SET count = reported.count + excluded.count
     """
     await tx.execute(query, person, datetime.now(UTC).date(), events)
-
-
-async def purge(tx: Connection) -> int:
-    """Deletes the counts of past days, at most PURGED_PER_CALL_MAX. Returns their number."""
-    query = """
-        WITH purged AS (
-            DELETE FROM reported_events WHERE ctid = ANY(ARRAY(
-                SELECT ctid FROM reported_events WHERE day < $1 ORDER BY day LIMIT $2
-            )) RETURNING 1
-        ) SELECT count(*) FROM purged
-    """
-    purged: int = await tx.fetchval(query, datetime.now(UTC).date(), PURGED_PER_CALL_MAX)
-    return purged
-
-
-def until_tomorrow_s(now: datetime) -> float:
-    """Returns the seconds until the next day (UTC), when all limits of a day begin anew."""
-    tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-    return (tomorrow - now).total_seconds()

@@ -100,28 +100,22 @@ async def test_a_part_that_has_not_started_yet_is_in_the_state(home: Home, conso
     assert [(state.name, state.ready) for state in states] == [("first", True), ("second", False)]
 
 
-async def test_a_process_that_does_not_stop_is_killed(home: Home, console: Console, record: Path) -> None:
-    """A process that ignores SIGTERM is killed after its grace period."""
+@pytest.mark.parametrize("is_restarting", [False, True])
+async def test_a_process_that_does_not_stop_is_killed(
+    home: Home, console: Console, record: Path, *, is_restarting: bool
+) -> None:
+    """A process that ignores SIGTERM is killed after its grace period, also if that is for a restart when the mesh
+    stops.
+    """
     [port] = free_ports(1)
-    process = dummy("first", port, record, "deaf", stop_grace_s=0.1)
+    process = dummy("first", port, record, "deaf", stop_grace_s=1.0 if is_restarting else 0.1)
     async with Supervisor(home, console, [process]) as supervisor:
         supervisor.start(process)
         await supervisor.ready(process)
         [state] = State.read(home.state_file).processes
-    assert state.pid is not None
-    assert not alive(state.pid)
-
-
-async def test_a_mesh_that_stops_during_a_restart_stops_the_process(home: Home, console: Console, record: Path) -> None:
-    """The old process, which is just being stopped, ends before the mesh does."""
-    [port] = free_ports(1)
-    process = dummy("first", port, record, "deaf", stop_grace_s=1.0)
-    async with Supervisor(home, console, [process]) as supervisor:
-        supervisor.start(process)
-        await supervisor.ready(process)
-        [state] = State.read(home.state_file).processes
-        supervisor.restart("first")
-        await asyncio.sleep(0.3)
+        if is_restarting:
+            supervisor.restart("first")
+            await asyncio.sleep(0.3)
     assert state.pid is not None
     assert not alive(state.pid)
 

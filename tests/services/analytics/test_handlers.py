@@ -34,7 +34,7 @@ from protobuf.wkt import Timestamp
 from mesh.database import Database
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from mesh.events import Event as Delivered
-from services.analytics import domain, event_storage, handlers, metric_storage, name_storage
+from services.analytics import domain, event_storage, handlers, metric_storage, name_storage, past_days
 from services.analytics.client_events import ClientEvent
 from services.analytics.consumers import (
     order_cancelled,
@@ -175,7 +175,7 @@ async def test_a_source_reports_a_limited_number_of_names(
         assert await event_storage.insert(tx, [ClientEvent(str(uuid4()), *OTHER, products[3], None, None, None)]) == 1
     async with database.transaction() as tx:
         await tx.execute("UPDATE reported_names SET day = day - 1")
-        assert await name_storage.purge(tx) == 3
+        assert await past_days.purge(tx, "reported_names") == 3
     assert (await ingest(client, [event(product=products[2])])).accepted_count == 1
     request = QueryMetricsRequest(metric=Metric.PRODUCT_VIEWS, interval=Interval.DAY, group_by=Dimension.PRODUCT)
     assert [each.total and each.total.count for each in (await client.query_metrics(request)).series] == [2, 2, 1, 1]

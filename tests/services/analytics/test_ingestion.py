@@ -23,7 +23,7 @@ from mesh.database import Connection, Database
 from mesh.errors import ResourceExhausted
 from mesh.identity import Caller
 from mesh.rpc import CLIENT_ADDRESS, Call, current_call
-from services.analytics import event_storage, handlers, ingestion, quota_storage
+from services.analytics import event_storage, handlers, ingestion, past_days
 from services.analytics.client_events import ClientEvent
 from services.analytics.domain import Metric
 from services.analytics.handlers import AnalyticsHandlers
@@ -240,6 +240,6 @@ async def test_a_user_has_a_quota_of_events(database: Database, issuer: Issuer) 
             assert (await client.ingest_events(views(5))).accepted_count == 5
         async with database.transaction() as tx:
             await tx.execute("UPDATE reported_events SET day = day - 1")
-            assert await quota_storage.purge(tx) == 2
+            assert await past_days.purge(tx, "reported_events") == 2
         with calling(issuer.token("users/ada")):
             assert (await client.ingest_events(views(3))).accepted_count == 3

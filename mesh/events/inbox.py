@@ -134,6 +134,7 @@ class Inbox:
         async with lease(self._database, _lock_of(self._service), RECEIVER_IDLE_S_MAX) as session:
             subscription = await self._broker.subscribe(self._service, self._handlers)
             try:
+                await inbox_table.subscribe(session, self._handlers)
                 while True:
                     await self._store(session, subscription, await subscription.next())
             finally:

@@ -1,6 +1,6 @@
 """The table of the inbox: received events, kept until long after they are done so that each takes effect once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -13,6 +13,10 @@ KEPT_FOR = timedelta(seconds=2 * EVENT_AGE_S_MAX)
 PURGED_PER_EVENT_MAX = 2  # more than the one row that each event adds, so that the table stays bounded
 ERROR_LENGTH_MAX = 2000
 
+_SUBSCRIBE = """
+WITH ended AS (DELETE FROM mesh.subscriptions WHERE type <> ALL($1::text[]))
+INSERT INTO mesh.subscriptions (type) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+"""
 _STORE = """
 WITH purged AS (
     DELETE FROM mesh.inbox WHERE sequence = ANY(ARRAY(
@@ -75,6 +79,13 @@ class DeadLetter:
     received_at: datetime
     last_error: str
     request_id: str | None
+
+
+async def subscribe(session: Session, event_types: Collection[str]) -> None:
+    """Records that the inbox receives these types from now on, and no others. Types that it received before keep their
+    time.
+    """
+    await session.execute(_SUBSCRIBE, list(event_types))
 
 
 async def store(session: Session | Connection, events: Sequence[Envelope]) -> None:

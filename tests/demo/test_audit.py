@@ -1,9 +1,13 @@
-"""The audit: each way in which messages of chats can be wrong is found, and a store that heals is not broken."""
+"""The audit: it finds each way in which the messages of chats can be wrong, and events that a consumer lacks. A store
+that heals is not broken.
+"""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
+from meshwright.orders.v1.events_pb import OrderPlaced
 from meshwright.support.v1.events_pb import MessagePosted
 
 import demo.audit
@@ -11,6 +15,8 @@ from demo.audit import audit
 from demo.databases import Databases
 from demo.finding import Finding
 from demo.invariants.chats import check_chats
+from demo.invariants.events import check_events
+from local.declarations.checkout import read_services
 from mesh.database import Database
 
 FILL = """
@@ -78,6 +84,44 @@ async def test_a_message_that_is_announced_twice_is_found(support: "asyncpg.Conn
     finding = await check_chats({"support": support})
     await support.close()
     assert finding.broken == ["conversations/1/messages/1 was announced 2 times"]
+
+
+@pytest.mark.parametrize(("published", "broken"), [("1 s", False), ("-1 s", True)])
+async def test_a_consumer_has_the_events_that_followed_its_subscription(
+    open_database: Callable[..., Awaitable[Database]], database_url: str, published: str, broken: bool
+) -> None:
+    """Events from before a service consumed their type need not have reached it."""
+    await open_database("orders")
+    services = read_services(Path())
+    connection = await asyncpg.connect(database_url)
+    await connection.executemany(
+        "INSERT INTO mesh.subscriptions VALUES ($1, now()) ON CONFLICT DO NOTHING",
+        [(event,) for service in services for event in service.consumes],
+    )
+    await connection.execute(
+        f"""
+        INSERT INTO mesh.outbox (type, source, aggregate, time, payload, published_at)
+        VALUES ($1, 'orders', 'orders/1', now() - interval '{published}', '', now())
+        """,
+        OrderPlaced.desc().type_name,
+    )
+    finding = await check_events({service.name: connection for service in services})
+    await connection.close()
+    assert (
+        any("OrderPlaced of orders/1 by orders is not done at inventory" in each for each in finding.broken) is broken
+    )
+    assert (finding.broken != []) is broken
+
+
+async def test_a_consumer_that_never_subscribed_is_found(
+    open_database: Callable[..., Awaitable[Database]], database_url: str
+) -> None:
+    """A consumer that receives nothing has no events to miss."""
+    await open_database("orders")
+    connection = await asyncpg.connect(database_url)
+    finding = await check_events({service.name: connection for service in read_services(Path())})
+    await connection.close()
+    assert f"inventory has never subscribed to {OrderPlaced.desc().type_name}" in finding.broken
 
 
 async def test_what_heals_in_time_is_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -490,6 +490,26 @@ async def test_only_types_with_handlers_are_received(
 
 
 @pytest.mark.usefixtures("relay")
+async def test_the_times_of_subscriptions_are_kept(
+    database: Database, broker: Broker, server: BrokerServer, publish_notes: PublishNotes, noted: Noted
+) -> None:
+    """A type has the time of its first subscription until it is no longer received."""
+    await server.provision({"test": [TYPE, Other.desc().type_name]})
+    found = []
+    for number, types in enumerate(({Note}, {Note, Other}, {Note}), 1):
+        async with inbox(database, broker, dict.fromkeys(types, note)):
+            await publish_notes("notes/1", "a")
+            await noted(number)
+        async with database.transaction() as tx:
+            rows = await tx.fetch("SELECT type, since FROM mesh.subscriptions")
+        found.append({row["type"]: row["since"] for row in rows})
+    first, second, third = found
+    assert second == first | {Other.desc().type_name: second[Other.desc().type_name]}
+    assert second[Other.desc().type_name] > first[TYPE]
+    assert third == first
+
+
+@pytest.mark.usefixtures("relay")
 async def test_a_killed_consumer_is_replaced(
     database: Database,
     broker: Broker,

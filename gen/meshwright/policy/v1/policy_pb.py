@@ -260,7 +260,8 @@ class EventPolicy(Message[_EventPolicyFields]):
 
     Attributes:
         consumers:
-            The names of the workloads that consume the event. No other service can read it.
+            The names of the workloads that consume the event. No other service can read it. A consumer
+            that is added later can't rely on receiving events that were published before.
 
             ```proto
             repeated string consumers = 1;

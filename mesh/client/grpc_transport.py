@@ -13,7 +13,7 @@ import grpc.aio
 from mesh.client.credentials import Credentials
 from mesh.client.response import UnaryResponse
 from mesh.client.stream_connections import StreamConnections
-from mesh.client.transport import MESSAGE_BYTES_MAX
+from mesh.client.transport import ATTEMPTS_MAX, MESSAGE_BYTES_MAX
 from mesh.errors import Code, Metadata, Unavailable
 from mesh.rpc.call_error import CallError
 
@@ -62,9 +62,16 @@ class GrpcTransport:
             state = self._channel.get_state(try_to_connect=True)
 
     async def unary(
-        self, path: str, request: bytes, *, connect_by: float, deadline: float, metadata: Metadata
+        self,
+        path: str,
+        request: bytes,
+        *,
+        connect_by: float,
+        deadline: float,
+        metadata: Metadata,
+        attempts_max: int = ATTEMPTS_MAX,
     ) -> UnaryResponse | None:
-        """Calls a unary method. Raises CallError."""
+        """Calls a unary method. Raises CallError. The library decides itself on attempts that no server has begun."""
         await _wait_connected(self._channel, connect_by)
         method = self._methods.get(path)
         if method is None:

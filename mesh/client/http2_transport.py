@@ -9,7 +9,7 @@ from typing import Final
 
 from mesh.client.credentials import Credentials
 from mesh.client.response import UnaryResponse
-from mesh.client.transport import CONNECT_S, MESSAGE_BYTES_MAX
+from mesh.client.transport import ATTEMPTS_MAX, CONNECT_S, MESSAGE_BYTES_MAX
 from mesh.errors import Code, Metadata, Unavailable
 from mesh.http2.balancer import Balancer
 from mesh.http2.call import Call
@@ -18,11 +18,6 @@ from mesh.http2.messages import prefixed
 from mesh.http2.request_head import RequestHeads
 from mesh.http2.statuses import cancelled, deadline_exceeded
 from mesh.rpc.call_error import CallError
-
-ATTEMPTS_MAX: Final = 3
-"""How often a call is made that servers have not begun. That is safe for any call:
-https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries.
-"""
 
 REPEATED_BYTES_MAX: Final = 65_536
 """The most bytes of requests that are kept to make a call again."""
@@ -45,22 +40,30 @@ class Http2Transport:
             raise Unavailable("can't be reached")
 
     async def unary(
-        self, path: str, request: bytes, *, connect_by: float, deadline: float, metadata: Metadata
+        self,
+        path: str,
+        request: bytes,
+        *,
+        connect_by: float,
+        deadline: float,
+        metadata: Metadata,
+        attempts_max: int = ATTEMPTS_MAX,
     ) -> UnaryResponse | None:
         """Calls a unary method. Raises CallError."""
         data = prefixed(request)
-        for attempt in range(ATTEMPTS_MAX):
+        for attempt in range(1, attempts_max + 1):
             connection = self._balancer.pick()
             if connection is None:
-                connection = await self.wait_room(deadline, connect_by if not attempt else None)
+                connection = await self.wait_room(deadline, connect_by if attempt == 1 else None)
             call = Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True)
             left_s = deadline - time.monotonic()
             connection.open(call, self._heads.block(path, left_s, metadata), data, ends=True)
             timer = connection.loop.call_later(left_s, call.expire, left_s)
             try:
                 message = await call.response()
-            except CallError:
-                if call.is_begun or attempt == ATTEMPTS_MAX - 1:
+            except CallError as error:
+                if call.is_begun or attempt == attempts_max:
+                    error.attempts = attempt
                     raise
             except asyncio.CancelledError:
                 call.cancel()

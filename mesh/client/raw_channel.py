@@ -1,6 +1,7 @@
 """A channel to a workload that carries bytes: deadlines, retries of idempotent calls, a circuit breaker.
 
-In a service mesh the mesh retries and breaks circuits, and the channel does neither.
+In a service mesh the mesh retries and breaks circuits, and the channel does neither. docs/decisions/0070-retries.md
+says which calls are retried, and how their number is bounded.
 
 A call has two limits. The timeout is the contract's, and is sent to the workload. The patience is the time that the
 caller has left. It is enforced here only, so that impatient callers don't make the workload look broken to a proxy.
@@ -12,13 +13,12 @@ sends an empty request instead (grpc/grpc#34894). The transport carries them.
 import asyncio
 import contextlib
 import math
+import random
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Self
-
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from mesh.client.circuit_breaker import CircuitBreaker
 from mesh.client.credentials import Credentials
@@ -26,14 +26,14 @@ from mesh.client.failures import broken_response, deadline_exceeded, failure_of,
 from mesh.client.http2_transport import Http2Transport
 from mesh.client.redaction import log_redacted
 from mesh.client.response import UnaryResponse
+from mesh.client.retry_budget import RetryBudget
 from mesh.client.stream import Stream, send_requests
-from mesh.client.transport import CONNECT_S, KEEPALIVE_S, OpenTransport, StreamCall
+from mesh.client.transport import ATTEMPTS_MAX, CONNECT_S, KEEPALIVE_S, OpenTransport, StreamCall
 from mesh.errors import Cancelled, Code, MeshError, Metadata, Unavailable
 from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER
 from mesh.telemetry.metrics import CLIENT_CALLS, CountersByCode
 
-ATTEMPTS_MAX = 3
 DEADLINE_COUNTS_S = 1.0
 """The shortest timeout whose expiry counts as a failure of the workload. After a shorter one it may just be busy."""
 
@@ -45,7 +45,8 @@ UNKNOWN ("Stream removed"), CANCELLED, INTERNAL or UNAVAILABLE.
 SLOW_S = 10.0
 """Unary calls that may take longer than this are slow ones for the circuit breaker, as are all streams."""
 
-RETRY_WAIT_S_MAX = 0.5
+RETRY_WAIT_S = 0.05
+"""The longest pause before the first retry; each further one may be twice as long."""
 
 _DEADLINE_PASSED_CODES = frozenset({Code.UNKNOWN, Code.INTERNAL, Code.CANCELLED, Code.UNAVAILABLE})
 
@@ -76,6 +77,7 @@ class RawChannel:
         self._bare_messages = bare_messages
         self._in_mesh = in_mesh
         self._breaker = CircuitBreaker()
+        self._retries = RetryBudget()
         self._counters = CountersByCode(CLIENT_CALLS, workload)
         self._transport = transport(address, credentials, keepalive_s)
 
@@ -115,21 +117,16 @@ class RawChannel:
     ) -> UnaryResponse:
         deadline = time.monotonic() + timeout_s
         connect_by = _connect_deadline(min(timeout_s, patience_s))
-        try:
-            return await self._attempt(path, request, deadline, metadata, connect_by)
-        except _NOT_ACCEPTED as error:
-            if not idempotent or self._in_mesh or error.reason == "CIRCUIT_OPEN":
-                raise
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS_MAX - 1),
-            wait=wait_random_exponential(multiplier=0.05, max=RETRY_WAIT_S_MAX),
-            retry=retry_if_exception_type(_NOT_ACCEPTED),
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                return await self._attempt(path, request, deadline, metadata, connect_by)
-        raise AssertionError("tenacity returns or raises")
+        left, wait_s = ATTEMPTS_MAX, RETRY_WAIT_S
+        while True:
+            try:
+                return await self._attempt(path, request, deadline, metadata, connect_by, left)
+            except _NOT_ACCEPTED as error:
+                left -= _attempts(error)
+                if not idempotent or self._in_mesh or not left or _is_final(error) or not self._retries.withdraw():
+                    raise
+            await asyncio.sleep(random.uniform(0, wait_s))
+            wait_s *= 2
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -190,7 +187,7 @@ class RawChannel:
                 raise
 
     async def _attempt(
-        self, path: str, request: bytes, deadline: float, metadata: Metadata, connect_by: float
+        self, path: str, request: bytes, deadline: float, metadata: Metadata, connect_by: float, attempts_max: int
     ) -> UnaryResponse:
         begun = time.monotonic()
         if begun >= deadline:
@@ -199,7 +196,7 @@ class RawChannel:
             begun = time.monotonic()
         try:
             response = await self._transport.unary(
-                path, request, connect_by=connect_by, deadline=deadline, metadata=metadata
+                path, request, connect_by=connect_by, deadline=deadline, metadata=metadata, attempts_max=attempts_max
             )
         except CallError as error:
             failure = self._failure(path, deadline, error)
@@ -249,6 +246,19 @@ class RawChannel:
             self._breaker.record_abandoned()
         else:
             self._breaker.record_answer()
+            self._retries.deposit()
+
+
+def _attempts(error: MeshError) -> int:
+    """Returns how often the transport has made a call that failed; 1 if the circuit breaker rejected it."""
+    return error.__cause__.attempts if isinstance(error.__cause__, CallError) else 1
+
+
+def _is_final(error: MeshError) -> bool:
+    """Returns whether a call must not be retried now: the circuit is open, or the workload has answered by a
+    google.rpc.RetryInfo, which names a later time. One of its own calls may have failed after all retries.
+    """
+    return error.reason == "CIRCUIT_OPEN" or (bool(error.received_status) and error.retry_after_s is not None)
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,12 @@ from mesh.client.credentials import Credentials
 from mesh.client.response import UnaryResponse
 from mesh.errors import Code, Metadata
 
+ATTEMPTS_MAX: Final = 3
+"""How often one call is made in all. Transports make calls again that servers have not begun, which is safe for any
+call: https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries. Channels make idempotent
+calls again with the attempts that are left.
+"""
+
 CONNECT_S: Final = 1.2  # a little more than the longest pause between two attempts to connect
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 KEEPALIVE_S: Final = 30.0
@@ -49,9 +55,17 @@ class Transport(Protocol):
         """Raises Unavailable if the address can't be reached."""
 
     async def unary(
-        self, path: str, request: bytes, *, connect_by: float, deadline: float, metadata: Metadata
+        self,
+        path: str,
+        request: bytes,
+        *,
+        connect_by: float,
+        deadline: float,
+        metadata: Metadata,
+        attempts_max: int = ATTEMPTS_MAX,
     ) -> UnaryResponse | None:
-        """Calls a unary method. Returns None for the status OK without a message. Raises CallError.
+        """Calls a unary method. Returns None for the status OK without a message. Raises CallError with the number of
+        attempts.
 
         `deadline` is a time.monotonic() second. Until the second `connect_by` the call waits for its connection:
         without this, it fails with the first failed attempt to connect, as when a workload restarts.

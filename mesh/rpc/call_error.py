@@ -5,7 +5,7 @@ from mesh.errors import Code, Metadata
 
 class CallError(Exception):
     """A status other than OK. `is_sent` is true if the peer sent this status, false if the transport made it because it
-    received none or no valid one.
+    received none or no valid one. `attempts` is how often the transport made the call.
     """
 
     def __init__(
@@ -17,6 +17,7 @@ class CallError(Exception):
         self.is_sent = is_sent
         self.initial_metadata = initial
         self.trailing_metadata = trailing
+        self.attempts = 1
 
     def copy(self) -> "CallError":
         """Returns an equal error. One that is kept must not be raised itself: its traceback would refer to the frames

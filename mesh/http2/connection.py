@@ -74,6 +74,11 @@ class Connection(asyncio.Protocol):
         return self._peer.streams_max > 0
 
     @property
+    def is_answered(self) -> bool:
+        """Returns whether the server has answered any call."""
+        return self.streams.are_answered
+
+    @property
     def is_closed(self) -> bool:
         """Returns whether the connection and all its streams have ended."""
         return self._error is not None

@@ -1,4 +1,5 @@
-"""The connections to one address of a server, and the attempts to connect: back-off after failures.
+"""The connections to one address of a server, and the attempts to connect: back-off after failures, and after
+connections that end before they were of use.
 
 https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md, with shorter pauses.
 """
@@ -90,22 +91,24 @@ class Endpoint:
 
     async def _connect_in_time(self) -> None:
         """Tries until there is a connection."""
+        await asyncio.sleep(self._connected_at + self._jittered_pause_s() - time.monotonic())
         while True:
-            await asyncio.sleep(self._connected_at + PAUSE_S_MIN - time.monotonic())
             try:
                 async with asyncio.timeout(ATTEMPT_S_MAX):
                     connection = await self._connect(self._changed)
             except (OSError, TimeoutError, CallError) as error:
                 self.error = error
                 self._on_change()
-                await asyncio.sleep(self._pause_s * random.uniform(1 - JITTER, 1 + JITTER))
+                await asyncio.sleep(self._jittered_pause_s())
                 self._pause_s = min(self._pause_s * PAUSE_GROWTH, PAUSE_S_MAX)
             else:
                 break
-        self.error, self._pause_s, self._connected_at = None, PAUSE_S_MIN, time.monotonic()
-        self._attempts = None
+        self.error, self._connected_at, self._attempts = None, time.monotonic(), None
         self._connections.append(connection)
         self._changed(connection)
+
+    def _jittered_pause_s(self) -> float:
+        return self._pause_s * random.uniform(1 - JITTER, 1 + JITTER)
 
     def _changed(self, connection: Connection) -> None:
         if not connection.is_usable:
@@ -119,7 +122,14 @@ class Endpoint:
         if connection.is_draining and connection in self._connections:
             self._connections.remove(connection)
             self._draining.append(connection)
+            self._adapt_pause(connection)
         if connection.is_closed and connection in self._draining:
             self._draining.remove(connection)
         if len(self._draining) > DRAINING_MAX:
             self._draining[0].close()
+
+    def _adapt_pause(self, connection: Connection) -> None:
+        """Lets the pause grow after a connection that was of no use, such as one that the server has left at once."""
+        lasted_s = time.monotonic() - self._connected_at
+        is_useful = connection.is_answered or lasted_s >= PAUSE_S_MAX
+        self._pause_s = PAUSE_S_MIN if is_useful else min(self._pause_s * PAUSE_GROWTH, PAUSE_S_MAX)

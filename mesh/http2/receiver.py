@@ -103,6 +103,7 @@ class Receiver:
     def _whole_block(self, stream: Stream | None, flags: int, block: bytes) -> None:
         self._flood_limit.spend(1 + len(block) // COSTLY_BYTES)
         if stream is not None:
+            self._streams.are_answered = True
             self._deliver(stream, flags, stream.receive_block, block)
 
     def _deliver(self, stream: Stream, flags: int, receive: Callable[..., None], *content: object) -> None:

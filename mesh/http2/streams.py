@@ -27,6 +27,8 @@ class Streams:
         self._open: dict[int, Stream] = {}
         self.next_id = 1
         """The identifier of the next stream."""
+        self.are_answered = False
+        """Whether the headers of any response have arrived."""
         self._late_frames = 0
 
     def __len__(self) -> int:

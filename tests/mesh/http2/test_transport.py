@@ -15,7 +15,7 @@ from local.ports import free_port
 from mesh.client import Credentials, Http2Transport
 from mesh.errors import Code, Unavailable
 from mesh.http2 import frames
-from mesh.http2.endpoint import Endpoint
+from mesh.http2.endpoint import PAUSE_S_MIN, Endpoint
 from mesh.http2.faults import ErrorCode
 from mesh.rpc.call_error import CallError
 from tests.edge.call.test_upstream_tls import Authority
@@ -447,6 +447,60 @@ async def test_failed_attempts_are_spaced(monkeypatch: pytest.MonkeyPatch) -> No
     endpoint.close()
     assert pauses[:3] == [0.1, pytest.approx(0.16), pytest.approx(0.256)]
     assert pauses[7] == 1.0
+
+
+async def serve_once(peer: Peer) -> None:
+    """Answers one call, and leaves."""
+    await peer.start()
+    stream = await peer.request()
+    peer.answer(stream)
+    peer.send(goaway(stream))
+    await peer.wait_closed()
+
+
+@pytest.mark.parametrize("last_stream", [None, 0])
+async def test_connections_that_are_of_no_use_are_spaced(
+    monkeypatch: pytest.MonkeyPatch, last_stream: int | None
+) -> None:
+    """The pause grows while the server leaves each new connection, at once or at the first call, and is short again
+    after an answer.
+    """
+    pauses: list[float] = []
+    grown, sleep = asyncio.Event(), asyncio.sleep
+
+    async def recorded(delay_s: float) -> None:
+        if (task := asyncio.current_task()) is None or task.get_name() != "connect":
+            await sleep(delay_s)
+            return
+        pauses.append(delay_s)
+        if delay_s > 3 * PAUSE_S_MIN:
+            grown.set()
+        await sleep(0)
+
+    async def leave(peer: Peer) -> None:
+        if grown.is_set():
+            await serve_once(peer)
+            return
+        await peer.start()
+        if last_stream is not None:
+            await peer.request()
+        peer.send(goaway(0))
+        await peer.wait_closed()
+
+    monkeypatch.setattr("mesh.http2.endpoint.asyncio.sleep", recorded)
+    async with scripted(leave) as address, transport_to(address) as transport:
+        while not grown.is_set() and len(pauses) < 30:
+            with contextlib.suppress(CallError):
+                await call(transport, timeout_s=1)
+        assert grown.is_set()
+        for _ in range(4):
+            with contextlib.suppress(CallError):
+                await call(transport, timeout_s=1)
+        pauses.clear()
+        await call(transport)
+        await call(transport)
+    assert pauses
+    assert max(pauses) < 2 * PAUSE_S_MIN
 
 
 @contextlib.asynccontextmanager

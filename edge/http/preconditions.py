@@ -67,24 +67,42 @@ def precondition_failed(error: MeshError) -> HttpError:
     return failed
 
 
-def is_not_modified(request: Request, status: int, headers: Headers) -> bool:
-    """Evaluates the preconditions of a read, in the order of RFC 9110, section 13.2.2, by the status and the headers of
-    its reply. Returns whether the client already has this representation.
-
-    Raises HttpError 412 if the client asked for another one, InvalidArgument if If-Match is malformed.
+def check_current(request: Request, status: int, headers: Headers) -> None:
+    """Evaluates If-Match and If-Unmodified-Since of a read by the status and the headers of its reply. Raises HttpError
+    412 if the client asked for another representation, InvalidArgument if If-Match is malformed.
     """
     given = request.headers
-    if _PRECONDITIONS.isdisjoint(given) or request.method not in ("GET", "HEAD") or not 200 <= status < 300:
-        return False
+    if not _is_conditional(request, status):
+        return
     own = dict(headers)
-    tag, modified = own.get(b"etag"), parse_http_date(own.get(b"last-modified", b""))
     if IF_MATCH in given:
-        _check_if_match(given[IF_MATCH], tag)
-    elif _is_later(modified, given.get(_IF_UNMODIFIED_SINCE)):
+        _check_if_match(given[IF_MATCH], own.get(b"etag"))
+    elif _is_later(_modified(own), given.get(_IF_UNMODIFIED_SINCE)):
         raise HttpError(412, "The resource has changed since the date in If-Unmodified-Since.", "PRECONDITION_FAILED")
+
+
+def is_not_modified(request: Request, status: int, headers: Headers) -> bool:
+    """Evaluates the preconditions of a read, in the order of RFC 9110, section 13.2.2, by the status and the headers of
+    its reply. Returns whether the client already has this representation. Raises as check_current().
+    """
+    given = request.headers
+    if not _is_conditional(request, status):
+        return False
+    check_current(request, status, headers)
+    own = dict(headers)
     if IF_NONE_MATCH in given:
+        tag = own.get(b"etag")
         return tag is not None and _lists(given[IF_NONE_MATCH], tag)
-    return _is_later(modified, given.get(_IF_MODIFIED_SINCE)) is False
+    return _is_later(_modified(own), given.get(_IF_MODIFIED_SINCE)) is False
+
+
+def _is_conditional(request: Request, status: int) -> bool:
+    is_read = request.method in ("GET", "HEAD")
+    return is_read and 200 <= status < 300 and not _PRECONDITIONS.isdisjoint(request.headers)
+
+
+def _modified(headers: dict[bytes, bytes]) -> datetime | None:
+    return parse_http_date(headers.get(b"last-modified", b""))
 
 
 def _check_if_match(header: bytes, tag: bytes | None) -> None:

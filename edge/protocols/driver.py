@@ -14,7 +14,7 @@ from edge.call.single_response import SingleResponse
 from edge.call.upstream import Responses
 from edge.http import worker_thread
 from edge.http.headers import overridden
-from edge.http.preconditions import is_mismatch
+from edge.http.preconditions import check_current, is_mismatch
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.exchange import Exchange, SingleExchange, StreamExchange, StreamReplyWriter
@@ -44,6 +44,7 @@ class CallDriver:
                 if (size_bytes := len(response.message)) > worker_thread.INLINE_BYTES_MAX:
                     request.held.add(size_bytes)  # until it is its turn
                 reply = await worker_thread.run(size_bytes, exchange.reply, response)
+                check_current(request, reply.status, reply.headers)
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
             try:
                 return exchange.fail(self._public_error(error, request))

@@ -229,3 +229,15 @@ async def test_invalid_requests_do_not_use_up_the_rate_limit(library: Contract, 
         wrong = [await client.get("/v1/limited?unknown=1") for _ in range(2)]
         good = [await client.get("/v1/limited") for _ in range(2)]
     assert [answer.status_code for answer in (*wrong, *good)] == [400, 400, 200, 200]
+
+
+@pytest.mark.parametrize("headers", [{"if-match": '"other"'}, {"if-match": "malformed"}])
+async def test_reads_of_another_version_do_not_use_up_the_rate_limit(
+    library: Contract, backend: Backend, headers: dict[str, str]
+) -> None:
+    """A read whose precondition is false or malformed is returned to the rate limit, as a change is."""
+    async with edge_of(library, backend.port) as client:
+        wrong = [await client.get("/v1/limited", headers=headers) for _ in range(2)]
+        good = [await client.get("/v1/limited") for _ in range(2)]
+    assert {answer.status_code for answer in wrong} <= {400, 412}
+    assert [answer.status_code for answer in good] == [200, 200]

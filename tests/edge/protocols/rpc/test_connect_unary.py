@@ -134,6 +134,13 @@ async def test_invalid_queries(client: Client, backend: Backend, query: str, sta
     assert backend.calls == []
 
 
+async def test_a_read_of_another_version_fails_as_connect_does(client: Client) -> None:
+    """The error of a precondition has Connect's shape, as every error of a call."""
+    url = f"{SERVICE}/GetBook?encoding=json&message=%7B%7D"
+    response = await client.get(url, headers={"if-match": '"other"'})
+    assert (response.status_code, response.json()["code"]) == (409, "aborted")
+
+
 async def test_only_reads_are_by_get(client: Client) -> None:
     """A method with side effects accepts only POST; the error is in Connect's shape if the client uses Connect."""
     response = await client.get(f"{ECHO}?encoding=json&message={{}}")

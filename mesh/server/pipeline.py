@@ -26,6 +26,7 @@ from mesh.errors import (
     InvalidArgument,
     MeshError,
     PermissionDenied,
+    ResourceExhausted,
     Unauthenticated,
 )
 from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, authorize_connection, bearer_token
@@ -121,10 +122,15 @@ class Pipeline:
                 await context.write(self._write(response))
 
     def _write(self, response: Message) -> bytes:
-        """Returns a response as bytes. gRPC refuses to send one that is too large, and does not name the cause."""
+        """Returns a response as bytes. Raises ResourceExhausted if it is too large, with which gRPC would end the call
+        after it has been counted.
+        """
         written = response.to_binary()
         if len(written) > MESSAGE_BYTES_MAX:
             log.error("response too large", method=self._method.path, bytes=len(written))
+            raise ResourceExhausted(
+                f"The response is larger than {MESSAGE_BYTES_MAX} bytes.", reason="RESPONSE_TOO_LARGE"
+            )
         return written
 
     async def _serve(self, context: Context, handle: Callable[[Call], Awaitable[Answer]]) -> Answer | None:

@@ -11,7 +11,10 @@ import structlog.testing
 
 from mesh.errors import ResourceExhausted
 from mesh.rpc import Call
+from mesh.telemetry.metrics import SERVER_CALLS
 from tests.issuer import Issuer
+from tests.mesh.servers import SHOUT, channel_to
+from tests.mesh.servers import serving as serving_greeter
 from tests.mesh.stream_service import Streams, serving
 
 
@@ -51,3 +54,19 @@ async def test_a_response_that_is_too_large_is_an_error(greeter: SimpleNamespace
                 await anext(responses)
     (found,) = [each for each in logs if each["event"] == "response too large"]
     assert (found["log_level"], found["method"]) == ("error", "/greeter.v1.StreamService/Count")
+
+
+async def test_a_response_that_is_too_large_counts_as_an_error(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """The metrics and the log of the service have the code that the client gets."""
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        return greeter.pb.GreetResponse(text="x" * 5_000_000)
+
+    failed = SERVER_CALLS.labels(SHOUT, "RESOURCE_EXHAUSTED")._value
+    before = failed.get()
+    with structlog.testing.capture_logs() as logs:
+        async with serving_greeter(greeter, issuer, handle) as server, channel_to(server) as channel:
+            with pytest.raises(ResourceExhausted) as caught:
+                await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"))
+    assert (caught.value.reason, failed.get() - before) == ("RESPONSE_TOO_LARGE", 1)
+    assert [each["code"] for each in logs if each["event"] == "call"] == ["RESOURCE_EXHAUSTED"]

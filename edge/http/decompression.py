@@ -10,6 +10,7 @@ import zstandard
 from edge.http import worker_thread
 from edge.http.errors import HttpError
 from edge.http.request import Request
+from edge.http.zstd_frames import is_whole
 
 IDENTITY: Final = "identity"
 """The name of no coding."""
@@ -127,15 +128,13 @@ def _decompress(body: bytes, coding: str, size_bytes_max: int) -> bytes:
 
 
 def _decompress_zstd(body: bytes, enough_bytes: int) -> bytes:
+    """Decompresses one or more frames: RFC 8878, section 3."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
     try:
-        with decompressor.stream_reader(body) as reader:
+        with decompressor.stream_reader(body, read_across_frames=True) as reader:
             plain: bytes = reader.read(enough_bytes)
-        if len(plain) < enough_bytes:  # The reader accepts a truncated frame.
-            whole = decompressor.decompressobj()
-            whole.decompress(body)
-            if not whole.eof or whole.unused_data:
-                raise CorruptBody("is not one complete zstd frame")
     except zstandard.ZstdError as error:
         raise CorruptBody("is not in the zstd format") from error
+    if len(plain) < enough_bytes and not is_whole(body):  # the reader accepts a truncated frame
+        raise CorruptBody("is not one complete zstd stream")
     return plain

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import brotli
 import pytest
@@ -82,11 +82,55 @@ async def test_gzip_may_have_many_members(step: int) -> None:
             await decompress(corrupt, "gzip", 10_000)
 
 
-async def test_zstd_is_one_frame() -> None:
-    """Further frames and skippable ones are corrupt: the library can't find their ends and limit their output."""
-    for corrupt in (zstandard.compress(b"a") * 2, zstandard.compress(b"a") + b"\x50\x2a\x4d\x18\0\0\0\0"):
+SKIPPABLE = b"\x50\x2a\x4d\x18\x05\0\0\0extra"
+
+
+def zstd_frame(content: bytes, *, known_size: bool = True, **parameters: Any) -> bytes:
+    """Returns a frame. A frame of unknown size is made of several blocks, as a client does that sends as it goes."""
+    compressor = zstandard.ZstdCompressor(**parameters)
+    if known_size:
+        return compressor.compress(content)
+    stream = compressor.compressobj()
+    pieces = [content[at : at + 1000] for at in range(0, len(content), 1000)]
+    blocks = [stream.compress(piece) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) for piece in pieces]
+    return b"".join(blocks) + stream.flush()
+
+
+ZSTD_FRAMES = [
+    (zstd_frame(b""), b""),
+    (zstd_frame(b"a" * 300), b"a" * 300),
+    (SKIPPABLE, b""),
+    (zstd_frame(b"b" * 70_000, write_checksum=True), b"b" * 70_000),
+    (zstd_frame(bytes(range(256)) * 20, known_size=False, write_checksum=True), bytes(range(256)) * 20),
+    (zstd_frame(b"c" * 3000, write_content_size=False, known_size=False), b"c" * 3000),
+    (SKIPPABLE, b""),
+]
+
+
+async def test_zstd_may_have_many_frames() -> None:
+    """The content is that of all frames (RFC 8878, section 3); none may be incomplete, and all share one limit."""
+    body, content = (b"".join(parts) for parts in zip(*ZSTD_FRAMES, strict=True))
+    assert await decompress(body, "zstd", 100_000) == content
+    assert await decompress(body, "zstd", 71_000) == content[:71_001]
+    ends = {sum(len(frame) for frame, _ in ZSTD_FRAMES[:count]) for count in range(1, len(ZSTD_FRAMES) + 1)}
+    for end in range(len(body) + 1):
+        if end in ends:
+            assert content.startswith(await decompress(body[:end], "zstd", 100_000))
+        else:
+            with pytest.raises(CorruptBody):
+                await decompress(body[:end], "zstd", 100_000)
+    for corrupt in (body + b"\0", body + b"x" * 20):
         with pytest.raises(CorruptBody):
-            await decompress(corrupt, "zstd", 10)
+            await decompress(corrupt, "zstd", 100_000)
+
+
+async def test_zstd_blocks_are_limited() -> None:
+    """Blocks and frames without content cost time, and no output limits their number."""
+    head, empty_block = zstd_frame(b"", write_content_size=False, known_size=False)[:-3], b"\0\0\0"
+    for flood in (head + empty_block * 100_001 + b"\x01\0\0", zstd_frame(b"") * 100_001):
+        with pytest.raises(CorruptBody):
+            await decompress(flood, "zstd", 10)
+    assert await decompress(head + empty_block * 1000 + b"\x01\0\0", "zstd", 10) == b""
 
 
 @pytest.mark.parametrize("content", contents(200_000), ids=["small before", "large before"])

@@ -17,7 +17,7 @@ from protobuf import Registry
 from edge.contract.types import COMMON_TYPES
 from edge.http.headers import Headers
 from edge.http.negotiation import media_quality
-from edge.protojson.writer import to_json
+from edge.protojson.writer import to_value
 from mesh.errors import BrokenResponse, Code, FieldViolation, MeshError, MetadataTooLarge
 from mesh.rpc.status import ERROR_DOMAIN
 
@@ -162,7 +162,7 @@ def _received(error: MeshError, registry: Registry) -> Iterator[dict[str, Any]]:
     for detail in Status.from_binary(error.received_status).details:
         if detail.type_url.endswith("/google.rpc.DebugInfo"):
             continue
-        shown: dict[str, Any] = json.loads(to_json(detail, registry=registry))
+        shown: dict[str, Any] = to_value(detail, registry)
         if detail.type_url.endswith("/google.rpc.BadRequest"):
             for violation, own in zip(shown.get("fieldViolations", ()), spelled, strict=False):
                 violation["field"] = own.field

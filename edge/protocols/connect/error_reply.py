@@ -12,8 +12,7 @@ from edge.http.errors import HTTP_STATUS, error_headers, http_status
 from edge.http.reply import Reply
 from edge.http.request import Request
 from edge.protocols.rpc.status import rpc_code, rpc_status
-from edge.protojson.writer import DECODE_ERRORS
-from edge.protojson.writer import to_json as to_protojson
+from edge.protojson.writer import DECODE_ERRORS, to_value
 from mesh.errors import Code, MeshError
 
 # HTTP statuses that say more than the one of the RPC code.
@@ -56,7 +55,6 @@ def _debug(detail: Packed, type_name: str, registry: Registry) -> dict[str, Any]
     if desc is None:
         return {}
     try:
-        debug = desc.type.from_binary(detail.value)
-        return {"debug": json.loads(to_protojson(debug, registry=registry))}
+        return {"debug": to_value(desc.type.from_binary(detail.value), registry)}
     except DECODE_ERRORS:
         return {}

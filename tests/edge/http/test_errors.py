@@ -13,7 +13,7 @@ from googleapis.google.rpc.error_details_pb import BadRequest, DebugInfo, ErrorI
 from googleapis.google.rpc.status_pb import Status
 from protobuf import Message, Oneof
 from protobuf.wkt import Any as Packed
-from protobuf.wkt import BytesValue, Duration, Timestamp, Value
+from protobuf.wkt import BytesValue, Duration, FloatValue, Timestamp, Value
 
 from edge.app import http_app, websocket_app
 from edge.app.http_app import HttpApp
@@ -139,14 +139,15 @@ BROKEN = Packed(type_url="type.googleapis.com/google.rpc.Help", value=b"\xff")
         (Packed.pack(Value(kind=Oneof[Literal["number_value"], float]("number_value", math.nan))), {"value": "NaN"}),
         (Packed.pack(Timestamp(seconds=10**12)), {"value": "+033658-09-27T01:46:40Z"}),
         (Packed.pack(UNKNOWN), {"value": {"@type": UNKNOWN.type_url, "@value": "CA=="}}),
+        (Packed.pack(FloatValue(value=0.1)), {"value": 0.1}),
     ],
-    ids=["unknown", "corrupt", "too deep", "deep", "NaN", "late", "unknown in Any"],
+    ids=["unknown", "corrupt", "too deep", "deep", "NaN", "late", "unknown in Any", "float"],
 )
 @pytest.mark.parametrize("path", [GET, "/library.v1.Library/UpdateBook"])
 async def test_a_detail_without_a_protojson_form_is_shown(
     client: Client, backend: Backend, path: str, detail: Packed, shown: dict[str, Any]
 ) -> None:
-    """A detail that ProtoJSON can't write is written as in responses, and the error keeps its status."""
+    """A detail that ProtoJSON can't write is written as in responses, as are floats, and the error keeps its status."""
 
     async def answer(_: Received, context: Context) -> bytes:
         status = Status(code=9, message="No.", details=[detail]).to_binary()

@@ -1,12 +1,15 @@
 """Partial updates by field mask."""
 
 import pytest
+from protobuf import Message
 from protobuf.wkt import FieldMask, StringValue, Value
 from protobuf.wkt.google.protobuf.api_pb import Api, Method
 from protobuf.wkt.google.protobuf.source_context_pb import SourceContext
 
+from edge.contract.contract import read
 from mesh.errors import InvalidArgument
 from mesh.field_mask import apply_update
+from tests.edge.contracts import compile_image
 
 UPDATABLE = frozenset({"version", "methods", "source_context"})
 
@@ -112,3 +115,65 @@ def test_a_present_zero_value_is_a_value() -> None:
         ).value
         == ""
     )
+
+
+MAPS = """
+syntax = "proto3";
+package maps.v1;
+
+message Thing {
+  map<string, string> labels = 1;
+  map<string, Part> parts = 2;
+  map<int32, string> by_number = 3;
+  map<bool, string> by_flag = 4;
+}
+message Part { int32 size = 1; string text = 2; }
+"""
+
+
+@pytest.fixture(scope="module")
+def thing(tmp_path_factory: pytest.TempPathFactory) -> type[Message]:
+    """Returns the class of a message with maps."""
+    message = read(compile_image(MAPS, tmp_path_factory.mktemp("maps"))).registry.message("maps.v1.Thing")
+    assert message is not None
+    return message.type
+
+
+@pytest.mark.parametrize(
+    ("path", "updated"),
+    [
+        ("labels.fooBar", '{"labels": {"fooBar": "new", "a.b": "old", "kept": "old"}}'),
+        ("labels.`a.b`", '{"labels": {"fooBar": "old", "a.b": "new", "kept": "old"}}'),
+        ("labels.kept", '{"labels": {"fooBar": "old", "a.b": "old"}}'),
+        ("labels.none", '{"labels": {"fooBar": "old", "a.b": "old", "kept": "old"}}'),
+        ("parts.x.size", '{"parts": {"x": {"size": 2, "text": "old"}}}'),
+        ("parts.x", '{"parts": {"x": {"size": 2, "text": "new"}}}'),
+        ("parts.y.size", '{"parts": {"x": {"size": 1, "text": "old"}, "y": {"size": 3}}}'),
+        ("by_number.-7", '{"byNumber": {"-7": "new"}}'),
+        ("by_flag.true", '{"byFlag": {"true": "new"}}'),
+    ],
+)
+def test_a_path_may_name_the_key_of_a_map(thing: type[Message], path: str, updated: str) -> None:
+    """An entry is replaced, added or removed, or a field of it changed, and the other entries stay (AIP-161)."""
+    names = thing.desc().fields
+    current = thing.from_json(
+        '{"labels": {"fooBar": "old", "a.b": "old", "kept": "old"}, "parts": {"x": {"size": 1, "text": "old"}}}'
+    )
+    patch = thing.from_json(
+        '{"labels": {"fooBar": "new", "a.b": "new"}, "byNumber": {"-7": "new"}, "byFlag": {"true": "new"},'
+        ' "parts": {"x": {"size": 2, "text": "new"}, "y": {"size": 3}}}'
+    )
+    updatable = frozenset(field.name for field in names)
+    found = apply_update(current, patch, FieldMask(paths=[path]), updatable=updatable)
+    wanted = thing.from_json(updated)
+    for field in names:
+        assert found[field] == (wanted[field] if field.name == path.split(".")[0] else current[field])
+
+
+@pytest.mark.parametrize("path", ["labels.*", "labels.", "labels.a.b", "by_number.x", "by_flag.1", "parts.x.nosuch"])
+def test_a_path_that_no_map_has_is_a_violation(thing: type[Message], path: str) -> None:
+    """A key must be one of the map's type, a wildcard needs backquotes to be a key, and a value may have no fields."""
+    updatable = frozenset(field.name for field in thing.desc().fields)
+    with pytest.raises(InvalidArgument) as caught:
+        apply_update(thing(), thing(), FieldMask(paths=[path]), updatable=updatable)
+    assert caught.value.reason == "FIELD_UNKNOWN"

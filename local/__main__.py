@@ -34,6 +34,7 @@ def main() -> int:
     letters.add_argument("service", nargs="?", help="the name of the service")
     letters.add_argument("--show", metavar="ID", help="show one dead letter with its data")
     letters.add_argument("--replay", metavar="ID", help="handle one dead letter, or `all`, again")
+    letters.add_argument("--overtaken", action="store_true", help="replay out of order too")
     psql = commands.add_parser("psql", help="open the database of a service")
     psql.add_argument("service", nargs="?", help="the name of the service")
     events = commands.add_parser("events", help="follow the events that a service publishes")
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace, home: "Home") -> int:
     elif command == "dead-letters":
         from local.dead_letters import dead_letters
 
-        return dead_letters(home, arguments.service, arguments.show, arguments.replay)
+        return dead_letters(home, arguments.service, arguments.show, arguments.replay, arguments.overtaken)
     elif command == "psql":
         from local.psql import psql
 

@@ -32,8 +32,14 @@ ORDER BY number ON CONFLICT (source, event_id) DO NOTHING
 """
 _TAKE = "SELECT *, due_at <= now() AS due FROM mesh.take_events($1) ORDER BY sequence"
 _ANY_DUE = "SELECT EXISTS (SELECT FROM mesh.inbox WHERE state = 'pending' AND due_at <= now())"
+# Those who take events lock the dead letters of their aggregates, so this waits for nobody.
 _FINISH = """
-UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now() WHERE sequence = ANY($1::bigint[])
+WITH done AS (
+    UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now()
+    WHERE sequence = ANY($1::bigint[]) RETURNING aggregate, sequence
+)
+UPDATE mesh.inbox AS letter SET overtaken = true FROM done
+WHERE letter.state = 'dead' AND NOT overtaken AND letter.aggregate = done.aggregate AND letter.sequence < done.sequence
 """
 # A failed transaction is recorded in another one. Before that, a second worker may fail with the event: it counts once.
 _FAIL = """
@@ -46,16 +52,20 @@ SELECT (SELECT count(*) FROM mesh.inbox WHERE state = 'pending') AS waiting,
        (SELECT count(*) FROM mesh.inbox WHERE state = 'dead') AS dead
 """
 _DEAD = """
-SELECT event_id, type, aggregate, attempts, received_at, last_error, request_id FROM mesh.inbox
+SELECT event_id, type, aggregate, attempts, received_at, last_error, request_id, overtaken FROM mesh.inbox
 WHERE state = 'dead' ORDER BY sequence LIMIT $1
 """
 _DEAD_LETTER = """
-SELECT source, event_id, type, aggregate, time, payload, traceparent, request_id, attempts, received_at, last_error
+SELECT source, event_id, type, aggregate, time, payload, traceparent, request_id, attempts, received_at, last_error,
+    overtaken
 FROM mesh.inbox WHERE state = 'dead' AND event_id = $1
 """
+# Workers have locked the dead letters of the aggregates whose events they handle.
 _REPLAY = """
-UPDATE mesh.inbox SET state = 'pending', attempts = 0, due_at = now()
-WHERE state = 'dead' AND ($1::text IS NULL OR event_id = $1) RETURNING event_id
+UPDATE mesh.inbox SET state = 'pending', attempts = 0, due_at = now() WHERE sequence = ANY(ARRAY(
+    SELECT sequence FROM mesh.inbox
+    WHERE state = 'dead' AND ($1::text IS NULL OR event_id = $1) AND ($2 OR NOT overtaken) FOR UPDATE SKIP LOCKED
+)) RETURNING event_id
 """
 
 
@@ -70,7 +80,7 @@ class DueEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that was given up after all tries."""
+    """An event that was given up after all tries. It is overtaken if a later event of its aggregate was handled."""
 
     event_id: str
     type: str
@@ -79,6 +89,7 @@ class DeadLetter:
     received_at: datetime
     last_error: str
     request_id: str | None
+    overtaken: bool
 
 
 async def subscribe(session: Session, event_types: Collection[str]) -> None:
@@ -152,6 +163,10 @@ async def dead_letter(tx: Connection, event_id: str) -> tuple[DeadLetter, Envelo
     return DeadLetter(**{each.name: row[each.name] for each in fields(DeadLetter)}), Envelope.of_row(row)
 
 
-async def replay(tx: Connection, event_id: str | None) -> list[str]:
-    """Makes one dead letter, or all if `event_id` is None, due again with all tries left; returns their ids."""
-    return [row["event_id"] for row in await tx.fetch(_REPLAY, event_id)]
+async def replay(tx: Connection, event_id: str | None, *, overtaken: bool = False) -> list[str]:
+    """Makes one dead letter, or all if `event_id` is None, due again with all tries left; returns their ids.
+
+    Leaves out those whose aggregate is being handled, and those that are overtaken unless that is asked for: their
+    handlers run after those of later events.
+    """
+    return [row["event_id"] for row in await tx.fetch(_REPLAY, event_id, overtaken)]

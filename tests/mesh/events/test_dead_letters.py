@@ -93,6 +93,27 @@ async def test_other_events_cannot_be_replayed(
     assert (await _states(dead))["event-3"] == "done"
 
 
+async def test_one_that_was_overtaken_is_replayed_only_if_asked_for(
+    dead: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A replay out of order is refused, with the reason; the list and the letter show it beforehand."""
+    async with dead.transaction() as tx:
+        later = Envelope("event-4", "meshwright.test.v1.Note", "test", "notes/2", datetime.now(UTC), b"", None)
+        await inbox_table.store(tx, [later])
+        await inbox_table.finish(tx, await inbox_table.take(tx, 1))
+    assert await _run("list") == 0
+    assert capsys.readouterr().out.splitlines()[4].endswith(", overtaken by a later event")
+    assert await _run("show", "--id", "event-2") == 0
+    assert json.loads(capsys.readouterr().out)["overtaken"] is True
+    assert await _run("replay", "--id", "event-2") == 1
+    assert capsys.readouterr().err.startswith("A later event of notes/2 was handled. ")
+    assert await _run("replay", "--all") == 0
+    assert capsys.readouterr().out.startswith("1 dead letter will be handled again; 1 dead letter will not, ")
+    assert await _run("replay", "--all", "--overtaken") == 0
+    assert capsys.readouterr().out == "1 dead letter will be handled again\n"
+    assert (await _states(dead))["event-2"] == "pending"
+
+
 async def test_a_database_that_is_away_is_reported_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

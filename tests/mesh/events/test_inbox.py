@@ -246,8 +246,99 @@ async def test_a_poison_event_is_set_aside_and_can_be_replayed(
         assert (letter.type, letter.last_error) == (TYPE, "LookupError: no antidote")
         cured = True
         async with database.transaction() as tx:
-            assert await inbox_table.replay(tx, letter.event_id) == [letter.event_id]
+            assert await inbox_table.replay(tx, letter.event_id, overtaken=True) == [letter.event_id]
         assert await noted(2) == [("notes/1", "after"), ("notes/1", "poison")]
+
+
+async def store_note(tx: Connection, number: int) -> None:
+    """Stores an event of the only aggregate."""
+    payload = Note(text=f"{number}").to_binary()
+    await inbox_table.store(tx, [Envelope(f"{number}", TYPE, "test", "notes/1", datetime.now(UTC), payload, None)])
+
+
+async def store_dead_letter(tx: Connection, number: int) -> None:
+    """Stores an event of the only aggregate, which becomes a dead letter."""
+    await store_note(tx, number)
+    [event] = await inbox_table.take(tx, 1)
+    assert await inbox_table.fail(tx, event, "LookupError", None)
+
+
+async def test_a_dead_letter_is_not_replayed_beside_a_later_event(database: Database) -> None:
+    """While a worker has a later event of the aggregate, a replay leaves the dead letter out; afterwards it is
+    overtaken, and is replayed only if that is asked for.
+    """
+    async with database.transaction() as tx:
+        await store_dead_letter(tx, 1)
+        await store_note(tx, 2)
+    async with database.transaction() as worker:
+        [later] = await inbox_table.take(worker, 10)
+        async with database.transaction() as tx:
+            assert await inbox_table.replay(tx, None, overtaken=True) == []
+        await inbox_table.finish(worker, [later])
+    async with database.transaction() as tx:
+        [letter] = await inbox_table.dead_letters(tx, 10)
+        assert letter.overtaken
+        assert await inbox_table.replay(tx, None) == []
+        assert await inbox_table.replay(tx, "1") == []
+        assert await inbox_table.replay(tx, "1", overtaken=True) == ["1"]
+
+
+async def test_a_dead_letter_is_replayed_before_later_events_that_wait(database: Database) -> None:
+    """Only handled events overtake it: a replay puts it in its place."""
+    async with database.transaction() as tx:
+        await store_dead_letter(tx, 1)
+        await store_note(tx, 2)
+        assert await inbox_table.replay(tx, None) == ["1"]
+        assert [event.envelope.id for event in await inbox_table.take(tx, 10)] == ["1", "2"]
+
+
+async def test_a_worker_that_looked_before_a_replay_takes_no_later_event(database: Database) -> None:
+    """A replay that commits while a worker locks a later event makes the worker leave the aggregate to others."""
+    async with database.transaction() as tx:
+        await store_dead_letter(tx, 1)
+        await store_note(tx, 2)
+
+    async def take() -> list[str]:
+        async with database.transaction() as worker:
+            return [event.envelope.id for event in await inbox_table.take(worker, 10)]
+
+    async with database.transaction() as tx:
+        assert await inbox_table.replay(tx, None) == ["1"]
+        looking = asyncio.create_task(take())
+        async with database.transaction() as watcher:
+            while not await watcher.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                await asyncio.sleep(0.01)
+    assert await looking == []
+    assert await take() == ["1", "2"]
+
+
+async def test_a_replayed_event_does_not_run_beside_a_later_one(
+    database: Database, broker: Broker, noted: Noted
+) -> None:
+    """Two workers handle the events of an aggregate one after the other, also if one of them was a dead letter."""
+    began, go_on = asyncio.Event(), asyncio.Event()
+    running = Counter[str]()
+
+    async def slow(tx: Connection, event: Event[Any]) -> None:
+        running["now"] += 1
+        running["most"] = max(running["most"], running["now"])
+        began.set()
+        await go_on.wait()
+        await note(tx, event)
+        running["now"] -= 1
+
+    async with database.transaction() as tx:
+        await store_dead_letter(tx, 1)
+        await store_note(tx, 2)
+    async with inbox(database, broker, {Note: slow}):
+        await began.wait()
+        async with database.transaction() as tx:
+            replayed = await inbox_table.replay(tx, None)
+        await asyncio.sleep(1.5)  # longer than the pause of the other worker
+        go_on.set()
+        await noted(1)
+    assert replayed == []
+    assert running["most"] == 1
 
 
 @pytest.mark.usefixtures("relay")

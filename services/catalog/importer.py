@@ -1,8 +1,9 @@
 """The import of products from a file of JSON lines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -19,11 +20,16 @@ from services.catalog.categories import AvailableCategories, find_available, hol
 from services.catalog.domain.product import Details, Product
 from services.catalog.imported_line import ImportedLine, InvalidLine, LineReader
 from services.catalog.line_splitter import Line, LineSplitter
+from services.catalog.pauses import with_pauses
 from services.catalog.pricing import priced_now
 from services.catalog.product_cache import ProductCache
 from services.catalog.product_message import SOURCE, product_message
 
-IMPORTS_MAX = 2  # each holds a connection of the pool, while it writes
+IMPORTS_MAX = 2  # each holds a group of lines in memory, and a connection of the pool while it writes
+IMPORTS_OF_CALLER_MAX = 8
+PLACE_WAIT_S = 20.0
+PAUSE_S = 0.5  # after it a group is written although it is not full, and makes room
+GROUP_AGE_S = 1.0  # a group of this age is written with its next line
 SILENCE_S = 30.0
 LINES_MAX = 1_000_000
 LINES_PER_TRANSACTION = 500
@@ -39,41 +45,51 @@ class Importer:
         self._database = database
         self._cache = cache
         self._validator = Validator()
-        self._running = 0
+        self._places = asyncio.Semaphore(IMPORTS_MAX)
+        self._calls = Counter[str]()
 
     async def import_products(
         self, requests: AsyncIterator[ImportProductsRequest], subject: str
     ) -> ImportProductsResponse:
         """Imports the products of a file, for the caller `subject`. Memory is constant: a group of lines is written
-        before the next is read. Raises ResourceExhausted if too many imports are running or the client sends nothing
-        for too long, InvalidArgument if the file has too many lines.
+        before the next is read. A call has a place while it has lines: it waits for one, and writes its lines when no
+        more arrive. Raises ResourceExhausted if there is no place for too long, the caller has too many imports in
+        progress, or the client sends nothing for too long; InvalidArgument if the file has too many lines.
         """
-        with self._admitted():
-            pieces = until_silent(requests, SILENCE_S)
-            first = await anext(pieces, ImportProductsRequest())
+        async with self._admitted(subject), aclosing(with_pauses(until_silent(requests, SILENCE_S), PAUSE_S)) as pieces:
+            first = await _first(pieces)
             reader = LineReader(self._validator, subject, first.request_id)
-            outcome, group = ImportProductsResponse(), list[ImportedLine | InvalidLine]()
-            async for line in _lines(first, pieces):
-                if line.number > LINES_MAX:
-                    raise InvalidArgument(f"The file has more than {LINES_MAX} lines.", reason="STREAM_TOO_LONG")
-                group.append(reader.read(line))
-                if len(group) == LINES_PER_TRANSACTION:
-                    await self._write(group, outcome)
-                    group.clear()
-                elif line.number % LINES_PER_TURN == 0:
-                    await asyncio.sleep(0)
-            await self._write(group, outcome)
+            outcome, lines = ImportProductsResponse(), _lines(first, pieces)
+            async for line in lines:
+                if line is not None:
+                    async with self._place():
+                        await self._write(await _group(line, lines, reader), outcome)
             return outcome
 
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._running >= IMPORTS_MAX:
-            raise busy("Too many imports are running. Try again.", "TOO_MANY_CALLS")
-        self._running += 1
+    @asynccontextmanager
+    async def _admitted(self, subject: str) -> AsyncIterator[None]:
+        if self._calls[subject] >= IMPORTS_OF_CALLER_MAX:
+            raise busy(f"You have {IMPORTS_OF_CALLER_MAX} imports in progress. Try again.", "TOO_MANY_CALLS")
+        self._calls[subject] += 1
         try:
             yield
         finally:
-            self._running -= 1
+            self._calls[subject] -= 1
+            if not self._calls[subject]:
+                del self._calls[subject]
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Waits for one of the places. Meanwhile the stream is not read, so that its client waits too."""
+        try:
+            async with asyncio.timeout(PLACE_WAIT_S):
+                await self._places.acquire()
+        except TimeoutError:
+            raise busy("Too many imports are running. Try again.", "TOO_MANY_CALLS") from None
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _write(self, lines: list[ImportedLine | InvalidLine], outcome: ImportProductsResponse) -> None:
         """Writes the products of a group of lines, with their events, in one transaction."""
@@ -150,15 +166,47 @@ async def _store(
     )
 
 
-async def _lines(first: ImportProductsRequest, rest: AsyncIterator[ImportProductsRequest]) -> AsyncIterator[Line]:
+async def _first(pieces: AsyncIterator[ImportProductsRequest | None]) -> ImportProductsRequest:
+    async for piece in pieces:
+        if piece is not None:
+            return piece
+    return ImportProductsRequest()
+
+
+async def _lines(
+    first: ImportProductsRequest, rest: AsyncIterator[ImportProductsRequest | None]
+) -> AsyncIterator[Line | None]:
+    """Yields the lines of a file, and None at each pause of the stream."""
     splitter = LineSplitter()
     for line in splitter.feed(_bytes(first)):
         yield line
     async for request in rest:
+        if request is None:
+            yield None
+            continue
         for line in splitter.feed(_bytes(request)):
             yield line
     for line in splitter.end():
         yield line
+
+
+async def _group(first: Line, rest: AsyncIterator[Line | None], reader: LineReader) -> list[ImportedLine | InvalidLine]:
+    """Reads the lines of a transaction: as many as it may have, or those before the stream pauses or ends. Raises
+    InvalidArgument if the file has too many lines.
+    """
+    clock = asyncio.get_running_loop().time
+    began, group, line = clock(), list[ImportedLine | InvalidLine](), first
+    while True:
+        if line.number > LINES_MAX:
+            raise InvalidArgument(f"The file has more than {LINES_MAX} lines.", reason="STREAM_TOO_LONG")
+        group.append(reader.read(line))
+        if len(group) == LINES_PER_TRANSACTION or clock() - began > GROUP_AGE_S:
+            return group
+        if line.number % LINES_PER_TURN == 0:
+            await asyncio.sleep(0)
+        if (following := await anext(rest, None)) is None:
+            return group
+        line = following
 
 
 def _bytes(request: ImportProductsRequest) -> bytes:

@@ -11,12 +11,18 @@ from googleapis.google.api.httpbody_pb import HttpBody
 from meshwright.catalog.v1.catalog_grpc import CatalogServiceClient
 from meshwright.catalog.v1.catalog_pb import ImportProductsRequest, ImportProductsResponse
 
+from mesh.background import stop
 from mesh.database import Database
 from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
 from services.catalog import category_storage, importer
 from services.catalog.domain.category import CATEGORIES_MAX, Category
 from services.catalog.handlers import CatalogHandlers
-from services.catalog.importer import IMPORTS_MAX, LINES_PER_TRANSACTION, REJECTED_LINES_MAX
+from services.catalog.importer import (
+    IMPORTS_MAX,
+    IMPORTS_OF_CALLER_MAX,
+    LINES_PER_TRANSACTION,
+    REJECTED_LINES_MAX,
+)
 from services.catalog.line_splitter import LINE_BYTES_MAX
 from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
@@ -239,25 +245,66 @@ async def test_reported_lines_are_limited(store: Store) -> None:
     assert [each.line for each in response.rejected_lines] == list(range(1, REJECTED_LINES_MAX + 1))
 
 
-async def test_concurrent_imports_are_limited(store: Store) -> None:
-    """One more import than allowed is rejected, and those that end make room."""
-    end = asyncio.Event()
+async def test_concurrent_imports_are_limited(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more import than allowed waits, and is rejected at last; those that end make room."""
+    monkeypatch.setattr(importer, "PLACE_WAIT_S", 0.2)
+    async with store.database.transaction() as tx:
+        await tx.execute("LOCK TABLE products IN SHARE MODE")  # so that they write for as long as the test wants
+        with store.as_staff():
+            running = [
+                asyncio.create_task(imported(store, *[line()] * LINES_PER_TRANSACTION)) for _ in range(IMPORTS_MAX)
+            ]
+            while await waiting_for_locks(store.database) < IMPORTS_MAX:
+                await asyncio.sleep(0.01)
+            with pytest.raises(ResourceExhausted):
+                await imported(store, line())
+    assert [counts(each) for each in await asyncio.gather(*running)] == [(500, 0, 0, 0)] * IMPORTS_MAX
+    assert counts(await imported(store, line())) == (1, 0, 0, 0)
+
+
+async def waiting_for_locks(database: Database) -> int:
+    """Returns the number of statements that wait for a lock."""
+    async with database.transaction() as tx:
+        waiting: int = await tx.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+    return waiting
+
+
+async def test_imports_without_work_keep_no_place(store: Store) -> None:
+    """However many wait for their client to go on, with some lines sent, another one is imported. They go on later."""
+    go_on = asyncio.Event()
 
     async def waiting() -> AsyncIterator[ImportProductsRequest]:
-        async for piece in pieces("\n".join([line()] * LINES_PER_TRANSACTION)):
+        async for piece in pieces(f"{line()}\n{line('Rake')}\n"):
             yield piece
-        yield ImportProductsRequest(lines=HttpBody(data=b"\n"))
-        await end.wait()
+        await go_on.wait()
+        yield ImportProductsRequest(lines=HttpBody(data=line("Hoe").encode()))
 
     with store.as_staff():
-        running = [asyncio.create_task(store.catalog.import_products(waiting())) for _ in range(IMPORTS_MAX)]
-        while len(await store.events()) < IMPORTS_MAX * LINES_PER_TRANSACTION:
+        running = [asyncio.create_task(store.catalog.import_products(waiting())) for _ in range(IMPORTS_MAX + 1)]
+        while len(await store.events()) < 2 * len(running):
             await asyncio.sleep(0.01)
-        with pytest.raises(ResourceExhausted):
+        assert counts(await imported(store, line())) == (1, 0, 0, 0)
+        go_on.set()
+        assert [counts(each) for each in await asyncio.gather(*running)] == [(3, 0, 0, 0)] * len(running)
+
+
+async def test_the_imports_of_a_caller_are_limited(store: Store) -> None:
+    """Nobody has more than some imports in progress, whether they have work or not."""
+
+    async def silent() -> AsyncIterator[ImportProductsRequest]:
+        async for piece in pieces(f"{line()}\n"):
+            yield piece
+        await asyncio.Event().wait()
+
+    with store.as_staff():
+        running = [asyncio.create_task(store.catalog.import_products(silent())) for _ in range(IMPORTS_OF_CALLER_MAX)]
+        while len(await store.events()) < IMPORTS_OF_CALLER_MAX:
+            await asyncio.sleep(0.01)
+        with pytest.raises(ResourceExhausted, match="in progress"):
             await imported(store, line())
-        end.set()
-        assert [counts(each) for each in await asyncio.gather(*running)] == [(500, 0, 0, 0)] * IMPORTS_MAX
-    assert counts(await imported(store, line())) == (1, 0, 0, 0)
+        await stop(running)
 
 
 async def test_an_import_that_sends_nothing_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from pamqp.common import Arguments
 
 from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, exists, open_connection
-from mesh.events.rabbitmq.failures import FAILURES, unavailable
+from mesh.events.rabbitmq.failures import translated_failures
 from mesh.events.rabbitmq.topology import REJECTED, REJECTED_ROUTE, route, routes
 from mesh.events.rabbitmq.users import PROVISIONER
 
@@ -27,11 +27,9 @@ async def provision(
     """Creates the exchanges of these types, and the queues of these consumers. A consumer that no longer consumes a
     type does not get it any more; nothing else is deleted. Raises Unavailable.
     """
-    try:
+    with translated_failures():
         async with await open_connection(url, PROVISIONER) as connection, connection.channel() as channel:
             await _provision(connection, channel, event_types, consumers, queue_settle_s)
-    except FAILURES as error:
-        raise unavailable(error) from error
 
 
 async def _provision(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from types import TracebackType
 from typing import Self
 
 import structlog
@@ -13,7 +14,7 @@ from mesh.errors import Unavailable
 from mesh.events.envelope import Envelope
 from mesh.events.rabbitmq.cloud_events import to_headers
 from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, best_effort, exists, open_connection
-from mesh.events.rabbitmq.failures import FAILURES, unavailable
+from mesh.events.rabbitmq.failures import lost_connections, translated_failures
 from mesh.events.rabbitmq.subscription import RabbitMQSubscription
 from mesh.events.rabbitmq.topology import route
 
@@ -23,7 +24,12 @@ START_TIMEOUT_S = 1.0
 
 
 class RabbitMQ(Worker):
-    """The Broker on RabbitMQ. mesh.events.provision creates the exchanges and the queues."""
+    """The Broker on RabbitMQ. mesh.events.provision creates the exchanges and the queues.
+
+    Each subscription has a connection of its own. RabbitMQ does not read from one that publishes while it lacks memory
+    or disk space: acknowledgements in it, which make room again, would wait for that room.
+    https://www.rabbitmq.com/docs/alarms
+    """
 
     def __init__(self, url: str, service: str) -> None:
         """Prepares the connection. `service` is also the name of the RabbitMQ user."""
@@ -31,6 +37,7 @@ class RabbitMQ(Worker):
         self._url = url
         self._service = service
         self._connection: AbstractConnection | None = None
+        self._consuming: set[AbstractConnection] = set()
         self._publishing: dict[str, asyncio.Task[AbstractChannel]] = {}
         self._connected = asyncio.Event()  # set at the first connection
 
@@ -39,6 +46,14 @@ class RabbitMQ(Worker):
         # Components that use the broker start afterwards, and find it connected if it is up.
         await wait(self._connected, START_TIMEOUT_S)
         return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        for connection in tuple(self._consuming):
+            async with best_effort():
+                await connection.close()
 
     async def publish(self, event: Envelope) -> None:
         """Publishes an event, as Broker.publish() does. Raises Unavailable."""
@@ -50,25 +65,29 @@ class RabbitMQ(Worker):
             delivery_mode=DeliveryMode.PERSISTENT,
             message_id=event.id,
         )
-        try:
+        with translated_failures():
             channel = await self._publishing_channel(event.type)
             exchange = await channel.get_exchange(event.type, ensure=False)
             # Not mandatory: a type that nobody consumes has no queue to be routed to.
             await exchange.publish(message, routing_key="", mandatory=False, timeout=REQUEST_TIMEOUT_S)
-        except FAILURES as error:
-            raise unavailable(error) from error
 
     async def subscribe(self, name: str, event_types: Collection[str]) -> RabbitMQSubscription:
         """Returns the durable subscription `name`, as Broker.subscribe() does. Raises Unavailable, also if the queue is
         not provisioned, or not for all of these types.
         """
-        connection = self._connected_connection()
-        try:
-            missing = [each for each in sorted(event_types) if not await exists(connection, exchange=route(name, each))]
+        with translated_failures():
+            connection = await open_connection(self._url, self._service)
+            self._consuming.add(connection)
+            connection.close_callbacks.add(lambda *_: self._consuming.discard(connection))
             subscription = RabbitMQSubscription(connection, name)
-            await subscription.open()
-        except FAILURES as error:
-            raise unavailable(error) from error
+            try:
+                missing = [
+                    each for each in sorted(event_types) if not await exists(connection, exchange=route(name, each))
+                ]
+                await subscription.open()
+            except BaseException:
+                await subscription.close()
+                raise
         if missing:
             await subscription.close()
             raise Unavailable(
@@ -96,10 +115,8 @@ class RabbitMQ(Worker):
 
     async def _stay_connected(self) -> None:
         """Connects; raises once the connection is lost, or if it can't be established."""
-        try:
+        with translated_failures():
             connection = await open_connection(self._url, self._service)
-        except FAILURES as error:
-            raise unavailable(error) from error
         lost = asyncio.Event()
         connection.close_callbacks.add(lambda *_: lost.set())
         try:
@@ -120,8 +137,9 @@ async def _open_channel(connection: AbstractConnection, event_type: str) -> Abst
     """Opens the channel for a type of event. Raises one of FAILURES, also if the exchange is missing: RabbitMQ would
     close the channel at the first message, and the connection at those that the library sends after it.
     """
-    async with asyncio.timeout(REQUEST_TIMEOUT_S):
-        channel = connection.channel(publisher_confirms=True, on_return_raises=False)
-        await channel.initialize()
-        await channel.get_exchange(event_type, ensure=True)
+    with lost_connections():
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            channel = connection.channel(publisher_confirms=True, on_return_raises=False)
+            await channel.initialize()
+            await channel.get_exchange(event_type, ensure=True)
     return channel

@@ -15,7 +15,7 @@ from mesh.background import wait
 from mesh.events.broker import BATCH_MAX
 from mesh.events.rabbitmq.cloud_events import from_message
 from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, best_effort
-from mesh.events.rabbitmq.failures import FAILURES, unavailable
+from mesh.events.rabbitmq.failures import translated_failures
 
 WAIT_S = 2.0
 
@@ -29,7 +29,7 @@ class RabbitMQSubscription:
     """
 
     def __init__(self, connection: AbstractConnection, queue: str) -> None:
-        """Prepares the subscription; open() subscribes."""
+        """Prepares the subscription; open() subscribes. Nothing else may use the connection."""
         self._connection = connection
         self._queue = queue
         self._channel: AbstractChannel | None = None
@@ -57,15 +57,13 @@ class RabbitMQSubscription:
     async def next(self, limit: int = BATCH_MAX) -> "Sequence[RabbitMQDelivery]":
         """Returns the next deliveries, none if none arrives within WAIT_S. Raises Unavailable."""
         self._batch = []
-        try:
+        with translated_failures():
             if self._channel is None:
                 await self.open()
             if not self._arrived:
                 self._arrival.clear()
                 await wait(self._arrival, WAIT_S)
             await self._check()
-        except FAILURES as error:
-            raise unavailable(error) from error
         count = min(limit, len(self._arrived))
         self._batch = [RabbitMQDelivery(self._arrived.popleft()) for _ in range(count)]
         return tuple(self._batch)
@@ -80,16 +78,22 @@ class RabbitMQSubscription:
 
     async def nak(self) -> None:
         """Requests the batch again, by a new channel."""
-        self._batch = []
-        await self.close()
+        channel = self._leave_channel()
+        if channel is not None:
+            async with best_effort():
+                await channel.close()
 
     async def close(self) -> None:
-        """Unsubscribes this process; what it has not settled returns to the queue."""
+        """Unsubscribes this process, and closes the connection; what it has not settled returns to the queue."""
+        self._leave_channel()
+        async with best_effort():
+            await self._connection.close()
+
+    def _leave_channel(self) -> AbstractChannel | None:
         channel, self._channel = self._channel, None
+        self._batch = []
         self._arrived.clear()
-        if channel is not None:
-            async with best_effort():  # it is gone with the connection
-                await channel.close()
+        return channel
 
     async def _check(self) -> None:
         """Raises one of FAILURES if the channel is closed, or RabbitMQ has cancelled the consumer with its queue."""

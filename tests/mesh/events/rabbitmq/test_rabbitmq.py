@@ -1,0 +1,72 @@
+"""The adapter and a RabbitMQ that is frozen, or has no room."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+import local.rabbitmq
+from local.rabbitmq import RabbitMQServer as RabbitMQNode
+from mesh.errors import Unavailable
+from mesh.events import Broker, connect
+from mesh.events.rabbitmq import connection
+from mesh.events.rabbitmq.provision import provision
+from tests.broker import RABBITMQ_ADMIN
+from tests.mesh.events.test_broker import NOTE, event, publish, subscribe, take, text
+
+CONSUMERS = {"test": [NOTE]}
+
+
+async def try_until_unavailable(broker: Broker, lost: asyncio.Event) -> None:
+    """Publishes again and again until the connection was lost, as a relay does."""
+    while not lost.is_set():
+        try:
+            await broker.publish(event("a"))
+        except Unavailable as error:
+            if isinstance(error.__cause__, ConnectionError):
+                lost.set()
+        await asyncio.sleep(0)
+
+
+async def test_a_broker_that_is_frozen_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publishers that wait when the connection is given up see a failure, and are not cancelled; they go on later."""
+    monkeypatch.setattr(connection, "HEARTBEAT_S", 1)
+    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
+        url = server.url(RABBITMQ_ADMIN.name)
+        await provision(url, [NOTE], CONSUMERS)
+        async with connect(url, "test") as broker:
+            await publish(broker, event("a"))
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(60):
+                    lost = asyncio.Event()
+                    await asyncio.gather(*(try_until_unavailable(broker, lost) for _ in range(5)))
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+            await publish(broker, event("b"))
+
+
+async def test_events_are_consumed_while_none_can_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker without memory or disk space gets room again by what its consumers acknowledge."""
+    server = RabbitMQNode(tmp_path, [RABBITMQ_ADMIN])
+    async with server:
+        url = server.url(RABBITMQ_ADMIN.name)
+        await provision(url, [NOTE], CONSUMERS)
+        async with connect(url, "test") as broker:
+            await publish(broker, *map(event, "abc"))
+    without_memory = f"{local.rabbitmq.CONFIGURATION}vm_memory_high_watermark.absolute = 1MB\n"
+    monkeypatch.setattr(local.rabbitmq, "CONFIGURATION", without_memory)
+    async with server:
+        async with connect(url, "test") as broker:
+            with pytest.raises(Unavailable):
+                await broker.publish(event("d"))
+            subscription = await subscribe(broker)
+            taken = []
+            for _ in "abc":
+                taken.append(text(await take(subscription)))
+                await subscription.ack()
+        assert taken == ["a", "b", "c"]
+        async with connect(url, "test") as broker:
+            assert await (await subscribe(broker)).next() == (), "the broker has their acknowledgements"

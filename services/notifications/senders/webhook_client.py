@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpcore
 
@@ -20,6 +20,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 CONNECTIONS_MAX: Final = 512
 ADDRESSES_MAX: Final = 3
 RESPONSE_BYTES_MAX: Final = 16 * 1024
+RESPONSE_BODY_TIMEOUT_S: Final = 1.0
 HEADERS: Final = {
     "content-type": "application/json",
     "user-agent": "Meshwright-Webhooks/1",
@@ -62,25 +63,27 @@ class WebhookClient:
         began, now = time.monotonic(), datetime.now(UTC)
         status, error, retry_after_s = None, "", 0.0
         try:
-            async with asyncio.timeout(self._timeout_s):
-                response = await self._send(url, body, headers)
+            response = await self._send(url, body, headers)
             status, retry_after_s = response.status, _retry_after_s(response)
         except UnreachableHost as failure:
             error = str(failure)
         except (TimeoutError, httpcore.TimeoutException):
             error = f"no response within {self._timeout_s:.0f} s"
-        except (httpcore.NetworkError, httpcore.ProtocolError) as failure:
+        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as failure:
             error = _problem(failure)
         return Attempt(now, timedelta(seconds=time.monotonic() - began), status, error, retry_after_s)
 
     async def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpcore.Response:
-        async with self._pool.stream(
+        parts = urlsplit(url)
+        request = self._pool.stream(
             "POST",
-            url,
-            headers=[("host", urlsplit(url).netloc), *HEADERS.items(), *headers.items()],
+            _parsed(parts),
+            headers=[("host", parts.netloc), *HEADERS.items(), *headers.items()],
             content=body,
             extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": self._timeout_s}},
-        ) as response:
+        )
+        async with asyncio.timeout(self._timeout_s) as until_status, request as response:
+            until_status.reschedule(None)
             await _drain(response)
         return response
 
@@ -116,23 +119,32 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         await self._network.sleep(seconds)
 
 
+def _parsed(parts: SplitResult) -> httpcore.URL:
+    """Returns a URL for httpcore, which by itself leaves out what follows a semicolon in the last part of a path."""
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=target)
+
+
 async def _drain(response: httpcore.Response) -> None:
-    """Reads a small body, so that the receiver sees no broken connection, and ignores a large one. The status counts,
-    whatever comes after it.
+    """Reads a small body, so that the receiver sees no broken connection, and ignores a large or slow one. The status
+    counts, whatever comes after it.
     """
     size = 0
     try:
-        async for part in response.aiter_stream():
-            size += len(part)
-            if size > RESPONSE_BYTES_MAX:
-                return
-    except (httpcore.NetworkError, httpcore.ProtocolError):
+        async with asyncio.timeout(RESPONSE_BODY_TIMEOUT_S):
+            async for part in response.aiter_stream():
+                size += len(part)
+                if size > RESPONSE_BYTES_MAX:
+                    return
+    except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError):
         return
 
 
 def _problem(error: Exception) -> str:
-    """Returns the problem, for the owner of the endpoint. The messages of the library contain our own addresses."""
-    match error.__cause__ or error.__context__:
+    """Returns the problem, for the owner of the endpoint. The messages of the library contain our own addresses. It
+    passes on errors of TLS after the handshake as they are.
+    """
+    match error if isinstance(error, ssl.SSLError) else error.__cause__ or error.__context__:
         case ssl.SSLCertVerificationError(verify_message=why):
             return f"the certificate is not valid: {why}"
         case ssl.SSLError():

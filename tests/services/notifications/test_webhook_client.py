@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -33,6 +34,15 @@ async def post(
     """Sends a body to a URL."""
     async with WebhookClient(Resolver(reachable, names), timeout_s=timeout_s) as client:
         return await client.post(url, b'{"a":1}', {"webhook-id": "msg_1"})
+
+
+@pytest.mark.parametrize(
+    ("path", "target"), [("/hook;key=1", "/hook;key=1"), ("/a;b/c;d?e=f", "/a;b/c;d?e=f"), ("?a=1", "/?a=1"), ("", "/")]
+)
+async def test_the_target_of_a_request_is_that_of_the_url(receiver: Receiver, path: str, target: str) -> None:
+    """A semicolon and what follows belongs to it (RFC 3986, section 3.3)."""
+    assert (await post(receiver.url(path=path))).succeeded
+    assert [received.line for received in receiver.received] == [f"POST {target} HTTP/1.1"]
 
 
 async def test_a_receiver_gets_the_request(receiver: Receiver) -> None:
@@ -173,6 +183,25 @@ async def test_a_large_response_is_not_read(receiver: Receiver) -> None:
     assert RESPONSE_BYTES_MAX <= sent < 100_000_000, "what fits into the buffers of both sockets"
 
 
+async def test_a_body_that_does_not_end_is_not_awaited(receiver: Receiver) -> None:
+    """The status counts, also if the body would take longer than the whole attempt may."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"1\r\nx\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    async with server:
+        attempt = await post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    assert (attempt.status, attempt.error) == (200, "")
+
+
 @pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nx: " + b"y" * 1_000_000])
 async def test_a_response_that_is_not_http_is_an_error(receiver: Receiver, answer: bytes) -> None:
     """Or ends too early, or has a head without an end; nothing of it is quoted."""
@@ -215,6 +244,24 @@ async def test_an_unknown_certificate_is_not_trusted(
         attempt = await post(receiver.url(scheme="https"))
     assert attempt.error.startswith("the certificate is not valid")
     assert receiver.received == []
+
+
+async def test_tls_that_fails_after_the_handshake_is_an_error(certificate: ssl.SSLContext) -> None:
+    """As by an alert, or by bytes that are no TLS. The attempt is recorded like any other."""
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with certificate.wrap_socket(connection, server_side=True) as encrypted:
+            encrypted.recv(1)
+            os.write(encrypted.fileno(), response(200))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        served = asyncio.create_task(asyncio.to_thread(serve))
+        attempt = await post(
+            f"https://server.test:{listening.getsockname()[1]}/", names=Names(server_test=[["127.0.0.1"]])
+        )
+        await served
+    assert (attempt.status, attempt.error) == (None, "TLS failed")
 
 
 async def test_a_proxy_of_the_environment_is_not_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

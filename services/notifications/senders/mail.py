@@ -1,6 +1,7 @@
 """Mail by SMTP."""
 
 import asyncio
+import contextlib
 import ssl
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -15,7 +16,9 @@ from services.notifications.domain.letter import Letter
 from services.notifications.domain.notification import Notification
 from services.notifications.senders.channel import Undeliverable
 
-SEND_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 8.0
+ACCEPT_TIMEOUT_S = 15.0  # a server that scans a message has taken it when we give up, and gets it again
+QUIT_TIMEOUT_S = 1.0
 PERMANENT = 500
 
 
@@ -73,25 +76,30 @@ class Mailer:
         self._start_tls = False if self._use_tls else (True if self._username else None)
 
     async def send(self, message: EmailMessage) -> None:
-        """Sends a message, and returns once the server has accepted it. Raises UndeliverableMail if the server rejects
-        the recipient or the message permanently, MailError if a retry may succeed.
+        """Sends a message, and returns once the server has accepted it, whatever comes after that. Raises
+        UndeliverableMail if the server rejects the recipient or the message permanently, MailError if a retry may
+        succeed.
         """
+        client = aiosmtplib.SMTP(
+            hostname=self._hostname,
+            port=self._port,
+            username=self._username,
+            password=self._password,
+            use_tls=self._use_tls,
+            start_tls=self._start_tls,
+            timeout=None,
+        )
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await aiosmtplib.send(
-                    message,
-                    hostname=self._hostname,
-                    port=self._port,
-                    username=self._username,
-                    password=self._password,
-                    use_tls=self._use_tls,
-                    start_tls=self._start_tls,
-                    timeout=SEND_TIMEOUT_S,
-                )
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.connect()
+            async with asyncio.timeout(ACCEPT_TIMEOUT_S):
+                await client.send_message(message)
         except (aiosmtplib.SMTPException, OSError) as error:
             # Without the cause: this error is logged, and the library's messages quote the recipient.
             kind = UndeliverableMail if _is_final(error) else MailError
             raise kind(_problem(error)) from None
+        finally:
+            await _quit(client)
 
 
 class MailSender:
@@ -114,6 +122,14 @@ class MailSender:
             raise MailError("the address is not confirmed yet")
         letter = Letter(notification.subject, notification.text)
         await self._mailer.send(compose(notification, letter, sender=self._sender, recipient=recipient.address))
+
+
+async def _quit(client: aiosmtplib.SMTP) -> None:
+    """Ends a session (RFC 5321, section 4.1.1.10). An error changes nothing: the message is accepted, or it is not."""
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+        async with asyncio.timeout(QUIT_TIMEOUT_S):
+            await client.quit()
+    client.close()
 
 
 def _is_final(error: Exception) -> bool:

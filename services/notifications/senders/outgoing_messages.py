@@ -22,7 +22,7 @@ UNDELIVERABLE: Final = Counter(
 SCHEDULE: Final = RetrySchedule((5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800))
 WORKERS: Final = 4
 POLL_PAUSE_S: Final = 1.0
-SEND_TIMEOUT_S: Final = 20.0  # much less than the lease, so that no message is sent by two workers at once
+SEND_TIMEOUT_S: Final = 30.0  # much less than the lease, so that no message is sent by two workers at once
 DRAIN_TIMEOUT_S: Final = 5.0
 
 log = structlog.get_logger()

@@ -1,10 +1,12 @@
 """The composition of mails, and SMTP with and without TLS."""
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from aiosmtpd.smtp import SMTP
 
 from services.notifications.domain.letter import Letter
 from services.notifications.domain.notification import Kind, Notification
@@ -108,6 +110,29 @@ async def test_an_unknown_certificate_is_not_trusted(
         with pytest.raises(MailError):
             await Mailer(f"smtp://127.0.0.1:{server.port}").send(message)
     assert server.messages == []
+
+
+@pytest.mark.parametrize(("command", "ends"), [("QUIT", False), ("QUIT", True), ("DATA", True)])
+async def test_a_message_that_was_accepted_is_sent(
+    mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, command: str, ends: bool
+) -> None:
+    """Also if the server does not answer the end of the session, or ends it by itself: a retry would send the message
+    again.
+    """
+
+    async def slow(self: SMTP, argument: str) -> None:
+        if command == "DATA":
+            await answer(self, argument)
+        elif not ends:
+            await asyncio.Event().wait()
+        if self.transport is not None:
+            self.transport.close()
+
+    answer = getattr(SMTP, f"smtp_{command}")
+    monkeypatch.setattr(SMTP, f"smtp_{command}", slow)
+    message = compose(NOTIFICATION, LETTER, sender=SENDER, recipient="ada@example.com")
+    await Mailer(f"smtp://127.0.0.1:{mail_server.port}").send(message)
+    assert len(mail_server.messages) == 1
 
 
 async def test_errors_name_no_address(mail_server: MailServer) -> None:

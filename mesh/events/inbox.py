@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -82,6 +83,7 @@ class Inbox:
 
     Each event in `separate` has a transaction to itself. Its handler may take long, or have an effect outside the
     database, such as a mail: it keeps no locks of other events, and is not repeated because the commit of theirs fails.
+    Separate events have `workers` of their own, so that all others go on while their handlers take long.
     An event must be separate if its handler locks several rows that other aggregates use too: whatever the order in
     which it locks them, the events of a batch together have none, and their transactions could deadlock.
     """
@@ -107,7 +109,7 @@ class Inbox:
         self._separate = {message.desc().type_name for message in separate}
         self._lock = lock
         self._alone = 0  # this many events are handled in transactions of their own
-        self._arrived = WorkSignal(workers)
+        self._arrived = {separate: WorkSignal(workers) for separate in ([False, True] if separate else [False])}
         self._ended = asyncio.Event()
         self._receiving: list[asyncio.Task[None]] = []
         self._working: list[asyncio.Task[None]] = []
@@ -116,7 +118,9 @@ class Inbox:
         receiving = {"inbox": self._receive, "inbox metrics": self._measure}
         self._receiving = [asyncio.create_task(keep_running(name, work)) for name, work in receiving.items()]
         self._working = [
-            asyncio.create_task(keep_running("inbox worker", self._work, self._ended)) for _ in range(self._workers)
+            asyncio.create_task(keep_running("inbox worker", partial(self._work, separate), self._ended))
+            for separate in self._arrived
+            for _ in range(self._workers)
         ]
         return self
 
@@ -127,7 +131,8 @@ class Inbox:
             await stop(self._receiving)
         finally:
             self._ended.set()
-            self._arrived.notify()
+            for arrived in self._arrived.values():
+                arrived.notify()
             await finish(self._working, DRAIN_TIMEOUT_S)  # an effect outside the database is not undone
 
     async def _receive(self) -> None:
@@ -149,25 +154,29 @@ class Inbox:
             raise
         if batch:
             await subscription.ack()
-            self._arrived.notify(len(batch))
+        for separate, arrived in self._arrived.items():
+            arrived.notify(sum((each.event_type in self._separate) is separate for each in batch))
 
-    async def _work(self) -> None:
-        if not (await self._work_batch() and await self._any_due()):
-            await self._arrived.wait(POLL_PAUSE_S)
+    async def _work(self, separate: bool) -> None:
+        if not (await self._work_batch(separate) and await self._any_due()):
+            await self._arrived[separate].wait(POLL_PAUSE_S)
 
     async def _any_due(self) -> bool:
         """Returns whether an event may be due, for a third of the round trips of a transaction that takes none."""
         async with self._database.autocommit() as connection:
             return await inbox_table.any_due(connection)
 
-    async def _work_batch(self) -> bool:
-        """Handles events that are due; returns False if there are none."""
+    async def _work_batch(self, separate: bool) -> bool:
+        """Handles events that are due, of aggregates that go on with a separate event or of the others; returns False
+        if there are none.
+        """
         batch: list[DueEvent] = []
         outcomes: list[Outcome] = []
         failed: Results = {}
         try:
             async with self._database.transaction(settings=_HANDLERS_MAY_WAIT) as tx:
-                taken = await inbox_table.take(tx, 1 if self._alone else BATCH_EVENTS_MAX)
+                limit = 1 if separate or self._alone else BATCH_EVENTS_MAX
+                taken = await inbox_table.take(tx, limit, self._separate, included=separate)
                 if not taken:
                     return False
                 if self._lock is not None:
@@ -177,10 +186,11 @@ class Inbox:
         except Exception as error:
             if not batch:
                 raise
-            self._alone = len(batch)  # to find out which event it was
             outcomes, failed = [], {batch[0]: error} if len(batch) == 1 else {}
-        # A separate event that comes first is not handled in a batch. Others often follow it.
-        self._alone = max(self._alone - 1, 1 if batch[0].envelope.type in self._separate else 0)
+            if not failed:
+                self._alone = len(batch) + 1  # to find out which event it was
+        if not separate:
+            self._alone = max(self._alone - 1, 0)
         if failed:
             async with self._database.transaction() as tx:
                 outcomes = await self._record(tx, failed)
@@ -192,9 +202,8 @@ class Inbox:
         """Handles events one after the other. Returns them with the errors of those that failed, whose effects are
         undone. An event that is alone has no savepoint: its failure is raised, and undoes the transaction.
 
-        Leaves out those whose aggregate has to wait for a failed one, those from the first separate event on, and those
-        that are not begun within BATCH_S: the effects of an event should not wait long for the commit, nor should
-        others for its locks.
+        Leaves out those whose aggregate has to wait for a failed or separate one, and those that are not begun within
+        BATCH_S: the effects of an event should not wait long for the commit, nor should others for its locks.
         """
         if len(batch) == 1:
             await self._handle(tx, batch[0].envelope)
@@ -203,10 +212,10 @@ class Inbox:
         held_back: set[str] = set()
         ends_at = asyncio.get_running_loop().time() + BATCH_S
         for event in batch:
+            if event.envelope.type in self._separate:
+                held_back.add(event.envelope.aggregate)
             if event.envelope.aggregate in held_back:
                 continue
-            if event.envelope.type in self._separate:
-                break
             await tx.execute(f"{'RELEASE SAVEPOINT event; ' if results else ''}SAVEPOINT event")
             results[event] = await self._try(tx, event.envelope)
             if results[event] is not None:

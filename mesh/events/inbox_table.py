@@ -30,7 +30,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $
     WITH ORDINALITY AS event (source, event_id, type, aggregate, time, payload, traceparent, request_id, number)
 ORDER BY number ON CONFLICT (source, event_id) DO NOTHING
 """
-_TAKE = "SELECT *, due_at <= now() AS due FROM mesh.take_events($1) ORDER BY sequence"
+_TAKE = "SELECT *, due_at <= now() AS due FROM mesh.take_events($1, $2, $3) ORDER BY sequence"
 _ANY_DUE = "SELECT EXISTS (SELECT FROM mesh.inbox WHERE state = 'pending' AND due_at <= now())"
 # Those who take events lock the dead letters of their aggregates, so this waits for nobody.
 _FINISH = """
@@ -108,11 +108,12 @@ async def store(session: Session | Connection, events: Sequence[Envelope]) -> No
     await session.execute(_STORE, *columns, KEPT_FOR, PURGED_PER_EVENT_MAX * len(events))
 
 
-async def take(tx: Connection, limit: int) -> list[DueEvent]:
+async def take(tx: Connection, limit: int, types: Collection[str] = (), *, included: bool = False) -> list[DueEvent]:
     """Locks up to `limit` aggregates with events that are due until the end of the transaction, and returns the first
-    events of theirs, in order. Returns none if every due event is locked by another worker.
+    events of theirs, in order. The very first one of each is not of `types`, or, if those are `included`, is of one.
+    Returns none if every such event is locked by another worker.
     """
-    rows = await tx.fetch(_TAKE, limit)
+    rows = await tx.fetch(_TAKE, limit, list(types), included)
     taken: list[DueEvent] = []
     waiting: set[str] = set()
     for row in rows:

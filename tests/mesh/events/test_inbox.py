@@ -181,6 +181,34 @@ async def test_a_separate_event_has_a_transaction_to_itself(
     assert await states(database) == [("done", 1)] * 5
 
 
+async def test_separate_events_hold_up_no_others(
+    database: Database, broker: Broker, server: BrokerServer, noted: Noted
+) -> None:
+    """However many of them wait, as while a mail server does not answer. The order within an aggregate holds."""
+    other, now, answered = Other.desc().type_name, datetime.now(UTC), asyncio.Event()
+    await server.provision({"test": [TYPE, other]})
+
+    async def hanging(tx: Connection, event: Event[Any]) -> None:
+        await answered.wait()
+        await note(tx, event)
+
+    types = [*(other for _ in range(5)), TYPE, TYPE, other, TYPE]
+    aggregates = [*(f"notes/{number}" for number in range(5)), "notes/0", "notes/5", "notes/5", "notes/5"]
+    async with database.transaction() as tx:
+        events = [
+            Envelope(str(number), type_, "test", aggregate, now, Note(text=str(number)).to_binary(), None)
+            for number, (type_, aggregate) in enumerate(zip(types, aggregates, strict=True))
+        ]
+        await inbox_table.store(tx, events)
+    async with inbox(database, broker, {Note: note, Other: hanging}, separate={Other}):
+        assert await noted(1) == [("notes/5", "6")]
+        answered.set()
+        handled = await noted(len(events))
+    assert [text for aggregate, text in handled if aggregate == "notes/0"] == ["0", "5"]
+    assert [text for aggregate, text in handled if aggregate == "notes/5"] == ["6", "7", "8"]
+    assert await states(database) == [("done", 1)] * len(events)
+
+
 @pytest.mark.usefixtures("relay")
 async def test_a_lock_that_others_keep_is_no_failed_try(
     database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted

@@ -56,8 +56,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     await process.enter(Purge(database))
     secrets = WebhookSecrets(settings.webhook_signing_secret.get_secret_value())
     reachable = ReachableAddresses(settings.webhook_networks)
-    resolver = Resolver(reachable)
-    client = await process.enter(WebhookClient(resolver))
+    client = await process.enter(WebhookClient(Resolver(reachable)))
     await process.enter(WebhookDeliveries(database, client, secrets, notifier))
     await serve(
         process,
@@ -65,7 +64,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
         NotificationsHandlers(database),
         PreferencesHandlers(database, hashes, gateway),
         WebhookEndpointsHandlers(
-            database, hashes, secrets, reachable, resolver, http_allowed=settings.webhook_http_allowed
+            database, hashes, secrets, reachable, Resolver(reachable), http_allowed=settings.webhook_http_allowed
         ),
         WebhookDeliveriesHandlers(database),
     )

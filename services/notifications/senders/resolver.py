@@ -5,13 +5,16 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, TypeAlias
 
 from services.notifications.domain.reachable_addresses import Address, ReachableAddresses
 
 LOOKUP_TIMEOUT_S: Final = 5.0
 THREADS_MAX: Final = 64
-"""Look-ups at the same time. A name server that does not answer occupies a thread beyond the timeout."""
+"""Look-ups at the same time, each of another host. A name server that does not answer occupies a thread beyond the
+timeout.
+"""
 
 Lookup: TypeAlias = Callable[[str], Sequence[str]]
 """A blocking function that returns the addresses of a name, and raises OSError."""
@@ -28,6 +31,7 @@ class Resolver:
         self._reachable = reachable
         self._lookup = lookup or _getaddrinfo
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="resolver")
+        self._running: dict[str, asyncio.Future[Sequence[str]]] = {}
 
     async def resolve(self, host: str) -> Sequence[Address]:
         """Returns the addresses of a host that webhooks may be sent to, at least one. Connect to one of them, not to
@@ -36,7 +40,7 @@ class Resolver:
         """
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                found = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
+                found = await asyncio.shield(self._found(host))
         except TimeoutError:
             raise UnreachableHost("the host name could not be resolved in time") from None
         except (OSError, UnicodeError):
@@ -45,6 +49,21 @@ class Resolver:
         if not addresses:
             raise UnreachableHost("the host name does not lead to a public address")
         return addresses
+
+    def _found(self, host: str) -> "asyncio.Future[Sequence[str]]":
+        """Returns the result of a look-up, one at a time for a host: whoever comes while it runs shares it. Otherwise,
+        deliveries to a host without a name server that answers would occupy all threads.
+        """
+        if host not in self._running:
+            found = asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
+            self._running[host] = found
+            found.add_done_callback(partial(self._ended, host))
+        return self._running[host]
+
+    def _ended(self, host: str, found: "asyncio.Future[Sequence[str]]") -> None:
+        del self._running[host]
+        if not found.cancelled():
+            found.exception()  # else asyncio logs it, if everybody has given up
 
 
 def _getaddrinfo(host: str) -> Sequence[str]:

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from services.notifications.domain.reachable_addresses import ReachableAddresses
 from services.notifications.domain.webhook_delivery import Attempt
-from services.notifications.senders.resolver import Resolver, UnreachableHost
+from services.notifications.senders.resolver import THREADS_MAX, Resolver, UnreachableHost
 from services.notifications.senders.webhook_client import RESPONSE_BYTES_MAX, WebhookClient
 from tests.services.notifications.receiver import Names, Receiver, response
 
@@ -117,6 +118,33 @@ async def test_an_unknown_name_is_an_error() -> None:
     assert attempt.error == "the host name does not lead to a public address"
     with pytest.raises(UnreachableHost):
         await Resolver(LOOPBACK, Names(a=[[]])).resolve("a")
+
+
+async def test_a_name_server_that_does_not_answer_holds_up_no_other_names() -> None:
+    """However many deliveries go to its host: they share one look-up, also after they have given up."""
+    answered, asked = threading.Event(), []
+
+    def lookup(host: str) -> list[str]:
+        asked.append(host)
+        if host == "dead.test":
+            answered.wait()
+            raise OSError("no answer")
+        return ["127.0.0.1"]
+
+    resolver = Resolver(LOOPBACK, lookup)
+    waiting = [asyncio.create_task(resolver.resolve("dead.test")) for _ in range(THREADS_MAX + 1)]
+    try:
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        assert await resolver.resolve("hook.test") == [ipaddress.ip_address("127.0.0.1")]
+    finally:
+        answered.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError, *[UnreachableHost] * THREADS_MAX]
+    assert sorted(asked) == ["dead.test", "hook.test"]
+    with pytest.raises(UnreachableHost):
+        await resolver.resolve("dead.test")
+    assert len(asked) == 3, "another look-up"
 
 
 async def test_names_are_looked_up_as_absolute_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ DISABLE_AFTER: Final = timedelta(days=3)
 """The time for which deliveries may fail without a success between them, until the endpoint is disabled."""
 
 BACKLOG_MAX: Final = 10_000
-"""The deliveries that may wait for an endpoint, until it is disabled."""
+"""The deliveries that may wait for an endpoint, of those since it was enabled, until it is disabled."""
 
 STALE: Final = "The webhook endpoint has changed. Read it again, then decide."
 
@@ -46,7 +46,8 @@ class EndpointDetails:
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
     """An endpoint. `secret_version` counts the rotations of its secret; the previous one signs too until
-    `previous_secret_expire_time`. `failing_since` is the time of the first failure after the last success.
+    `previous_secret_expire_time`. `failing_since` is the time of the first failure after the last success. It was
+    enabled at `enable_time`, or is disabled since.
     """
 
     uid: UUID
@@ -54,6 +55,7 @@ class WebhookEndpoint:
     details: EndpointDetails
     create_time: datetime
     update_time: datetime
+    enable_time: datetime
     version: int = 1
     disable_reason: DisableReason | None = None
     secret_version: int = 1
@@ -64,7 +66,7 @@ class WebhookEndpoint:
     def create(cls, uid: UUID, owner: str, details: EndpointDetails, *, disabled: bool, now: datetime) -> Self:
         """Returns a new endpoint."""
         reason = DisableReason.OWNER if disabled else None
-        return cls(uid, owner, details, create_time=now, update_time=now, disable_reason=reason)
+        return cls(uid, owner, details, create_time=now, update_time=now, enable_time=now, disable_reason=reason)
 
     @property
     def name(self) -> str:
@@ -86,13 +88,14 @@ class WebhookEndpoint:
 
     def update(self, details: EndpointDetails, *, disabled: bool, etag: str, now: datetime) -> Self:
         """Returns it with these details, enabled or disabled by its owner; itself if nothing changes. Enabling it
-        forgets past failures. Raises Aborted if `etag` is given and stale.
+        forgets past failures, and that deliveries wait. Raises Aborted if `etag` is given and stale.
         """
         check_etag(etag, self.etag, STALE)
         if details == self.details and disabled == (self.disable_reason is not None):
             return self
         reason = (self.disable_reason or DisableReason.OWNER) if disabled else None
-        changed = replace(self, details=details, disable_reason=reason, failing_since=None)
+        enable_time = now if reason is None and self.disable_reason is not None else self.enable_time
+        changed = replace(self, details=details, disable_reason=reason, failing_since=None, enable_time=enable_time)
         return changed._changed(now)
 
     def disable(self, reason: DisableReason, now: datetime) -> Self:

@@ -159,17 +159,27 @@ class WebhookDeliveries:
         deliveries: Sequence[WebhookDelivery],
         attempts: Sequence[Attempt],
     ) -> None:
-        """Records the attempts and the health of the endpoint, which its owner may have changed or deleted."""
+        """Records the attempts and the health of the endpoint, which its owner may have changed or deleted. Failures at
+        a URL that was replaced meanwhile do not count at the new one, where the deliveries are attempted at once.
+        """
         endpoint = await webhook_endpoints.find(tx, taken.uid, lock=True)
         if endpoint is None:
             return
-        for delivery, attempt in zip(deliveries, attempts, strict=True):
+        same_url = endpoint.details.url == taken.details.url
+        results = [
+            (delivery, attempt)
+            for delivery, attempt in zip(deliveries, attempts, strict=True)
+            if same_url or attempt.succeeded
+        ]
+        for delivery, attempt in results:
             await webhook_deliveries.record(tx, delivery.attempted(attempt, self._schedule))
-        if attempts and endpoint.disable_reason is None:
+        if results and endpoint.disable_reason is None:
             after = endpoint.after(
-                succeeded=any(attempt.succeeded for attempt in attempts),
-                gone=any(attempt.gone for attempt in attempts),
-                overloaded=await webhook_deliveries.has_more_than(tx, endpoint.uid, self._backlog_max),
+                succeeded=any(attempt.succeeded for _, attempt in results),
+                gone=any(attempt.gone for _, attempt in results),
+                overloaded=await webhook_deliveries.has_more_than(
+                    tx, endpoint.uid, self._backlog_max, since=endpoint.enable_time
+                ),
                 now=datetime.now(UTC),
                 disable_after=self._disable_after,
             )

@@ -83,12 +83,17 @@ async def list_due(tx: Connection, endpoint: UUID, limit: int) -> Sequence[Webho
     return await _with_attempts(tx, await tx.fetch(query, endpoint, limit))
 
 
-async def has_more_than(tx: Connection, endpoint: UUID, count: int) -> bool:
-    """Returns whether more than `count` deliveries of an endpoint are pending. It reads no more than that."""
-    query = """
-        SELECT EXISTS (SELECT FROM webhook_deliveries WHERE endpoint_uid = $1 AND due_time IS NOT NULL OFFSET $2)
+async def has_more_than(tx: Connection, endpoint: UUID, count: int, *, since: datetime) -> bool:
+    """Returns whether more than `count` deliveries of an endpoint are pending of those since a time. It reads no more
+    than that, and the older ones.
     """
-    more: bool = await tx.fetchval(query, endpoint, count)
+    query = """
+        SELECT EXISTS (
+            SELECT FROM webhook_deliveries
+            WHERE endpoint_uid = $1 AND due_time IS NOT NULL AND create_time >= $2 OFFSET $3
+        )
+    """
+    more: bool = await tx.fetchval(query, endpoint, since, count)
     return more
 
 

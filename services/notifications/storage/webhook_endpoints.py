@@ -25,7 +25,7 @@ OWNER_LEASES_MAX: Final = 4
 
 _COLUMNS: Final = (
     "uid, owner, url, description, event_types, all_orders, create_time, update_time, version, disable_reason, "
-    "secret_version, previous_secret_expire_time, failing_since"
+    "secret_version, previous_secret_expire_time, failing_since, enable_time"
 )
 
 
@@ -39,7 +39,10 @@ async def count_of(tx: Connection, owner: str) -> int:
 async def insert(tx: Connection, endpoint: WebhookEndpoint) -> None:
     """Inserts a new endpoint."""
     await tx.execute(
-        f"INSERT INTO webhook_endpoints ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        f"""
+        INSERT INTO webhook_endpoints ({_COLUMNS})
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        """,
         *_values(endpoint),
     )
 
@@ -48,7 +51,7 @@ async def update(tx: Connection, endpoint: WebhookEndpoint) -> None:
     """Writes a changed endpoint. find(…, lock=True) must have locked its row in this transaction."""
     await tx.execute(
         f"""
-        UPDATE webhook_endpoints SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        UPDATE webhook_endpoints SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         WHERE uid = $1
         """,
         *_values(endpoint),
@@ -71,6 +74,7 @@ def _values(endpoint: WebhookEndpoint) -> tuple[object, ...]:
         endpoint.secret_version,
         endpoint.previous_secret_expire_time,
         endpoint.failing_since,
+        endpoint.enable_time,
     )
 
 
@@ -156,4 +160,5 @@ def _endpoint(row: asyncpg.Record) -> WebhookEndpoint:
         secret_version=row["secret_version"],
         previous_secret_expire_time=row["previous_secret_expire_time"],
         failing_since=row["failing_since"],
+        enable_time=row["enable_time"],
     )

@@ -134,7 +134,7 @@ READS: dict[str, Read] = {
     "messages purge": lambda tx: webhook_messages.purge(tx, 100),
     "deliveries find": lambda tx: webhook_deliveries.find(tx, uuid4()),
     "list_due": lambda tx: webhook_deliveries.list_due(tx, ENDPOINT, 8),
-    "deliveries has_more_than": lambda tx: webhook_deliveries.has_more_than(tx, ENDPOINT, 50),
+    "deliveries has_more_than": lambda tx: webhook_deliveries.has_more_than(tx, ENDPOINT, 50, since=datetime.now(UTC)),
     "list_deliveries": deep_deliveries,
     "preferences find": lambda tx: preferences.find(tx, "users/7"),
     "preferences delete_of": lambda tx: preferences.delete_of(tx, "users/7"),

@@ -110,6 +110,13 @@ class Shop:
             while await self.states() != list(states):
                 await asyncio.sleep(0.02)
 
+    async def until_disabled(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+        """Waits until an endpoint is disabled, and returns it."""
+        async with asyncio.timeout(30):
+            while (found := await self.find(endpoint)).disable_reason is None:
+                await asyncio.sleep(0.02)
+        return found
+
     async def execute(self, statement: str) -> None:
         """Executes a statement."""
         async with self.database.transaction() as tx:
@@ -234,11 +241,28 @@ async def test_an_overloaded_endpoint_is_disabled(shop: Shop, receiver: Receiver
     for _ in range(30):
         await shop.publish()
     await shop.work(backlog_max=10)
-    async with asyncio.timeout(30):
-        while (found := await shop.find(endpoint)).disable_reason is None:
-            await asyncio.sleep(0.02)
+    found = await shop.until_disabled(endpoint)
     assert found.disable_reason is DisableReason.OVERLOADED
     assert (await shop.states()).count("pending") == 30 - CONCURRENT_MAX
+
+
+async def test_an_overloaded_endpoint_can_be_enabled(shop: Shop, receiver: Receiver) -> None:
+    """It gets all that waited, although that is more than may wait. What comes later is limited as before."""
+    endpoint = await shop.add_endpoint(receiver)
+    for _ in range(30):
+        await shop.publish()
+    await shop.work(backlog_max=10)
+    disabled = await shop.until_disabled(endpoint)
+    async with shop.database.transaction() as tx:
+        enabled = disabled.update(disabled.details, disabled=False, etag="", now=datetime.now(UTC))
+        await webhook_endpoints.update(tx, enabled)
+    await shop.until(*["succeeded"] * 30)
+    assert (await shop.find(endpoint)).disable_reason is None
+    receiver.open.clear()
+    for _ in range(30):
+        await shop.publish()
+    receiver.open.set()
+    assert (await shop.until_disabled(endpoint)).disable_reason is DisableReason.OVERLOADED
 
 
 async def test_slow_receivers_of_one_owner_leave_workers_to_others(shop: Shop) -> None:
@@ -434,6 +458,26 @@ async def test_an_owner_can_change_an_endpoint_during_a_delivery(shop: Shop, rec
     receiver.open.set()
     await shop.until("failed")
     assert (await shop.find(endpoint)).details.description == "New"
+
+
+async def test_failures_at_a_replaced_url_do_not_count(shop: Shop, receiver: Receiver) -> None:
+    """The old receiver answers that it is gone, after the owner has entered the new one: that gets the message."""
+    receiver.answer = response(410)
+    receiver.open.clear()
+    endpoint = await shop.add_endpoint(receiver)
+    await shop.publish()
+    await shop.work()
+    await receiver.until_received(1)
+    async with Receiver().listening() as new:
+        moved = endpoint.update(
+            replace(endpoint.details, url=new.url()), disabled=False, etag="", now=datetime.now(UTC)
+        )
+        async with shop.database.transaction() as tx:
+            await webhook_endpoints.update(tx, moved)
+        receiver.open.set()
+        await shop.until("succeeded")
+        assert len(new.received) == 1
+    assert (await shop.find(endpoint)).disable_reason is None
 
 
 async def test_old_messages_are_purged(shop: Shop, receiver: Receiver) -> None:

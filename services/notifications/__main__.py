@@ -42,7 +42,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     users, letters, hashes = await _users(process, settings), Letters(), KeyedHash(_client_secret(settings))
     notifier, mailer = Notifier(letters, hashes), Mailer(settings.smtp_url.get_secret_value())
-    mailed = AccountConsumers(users, mailer, letters, hashes, settings.mail_from).handlers()
+    mailed = AccountConsumers(database, users, mailer, letters, hashes, settings.mail_from).handlers()
     handlers = (
         mailed
         | OrderConsumers(notifier, WebhookPublisher(hashes)).handlers()

@@ -14,9 +14,9 @@ from meshwright.identity.v1.events_pb import (
 )
 from protobuf import Message
 
-from mesh.database import Connection
+from mesh.database import Connection, Database
 from mesh.events import Event
-from mesh.events.inbox import Handler
+from mesh.events.inbox import HANDLERS_MAY_WAIT, Handler
 from services.notifications.clients import Recipient, Users
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.domain.notification import (
@@ -39,7 +39,10 @@ class AccountConsumers:
     other events, and their texts are not stored: such a text may let its reader into the account.
     """
 
-    def __init__(self, users: Users, mailer: Mailer, letters: Letters, hashes: KeyedHash, sender: str) -> None:
+    def __init__(
+        self, database: Database, users: Users, mailer: Mailer, letters: Letters, hashes: KeyedHash, sender: str
+    ) -> None:
+        self._database = database
         self._users = users
         self._mailer = mailer
         self._letters = letters
@@ -77,11 +80,14 @@ class AccountConsumers:
             await self._mail_user(tx, event, event.data.user, Kind.EMAIL_CONFIRMATION, link=link.url)
 
     async def email_change_requested(self, tx: Connection, event: Event[EmailChangeRequested]) -> None:
-        """Informs the present address, then sends the link to the new one, so that the address can't change before."""
+        """Informs the present address, then sends the link to the new one, so that the address can't change before. The
+        first mail is recorded at once: the server may accept it and not the second, for as long as that is retried.
+        """
         link = await self._users.find_link(event.data.confirmation)
         if link is not None:
             user = event.data.user
-            await self._mail_user(tx, event, user, Kind.EMAIL_CHANGING)
+            async with self._database.transaction(settings=HANDLERS_MAY_WAIT) as own:
+                await self._mail_user(own, event, user, Kind.EMAIL_CHANGING)
             await self._mail(tx, event, user, Recipient(link.address), Kind.NEW_EMAIL_CONFIRMATION, link=link.url)
 
     async def password_reset_requested(self, tx: Connection, event: Event[PasswordResetRequested]) -> None:

@@ -15,7 +15,7 @@ from local.ports import free_port
 
 class MailServer:
     """A server on one port, which can be restarted. While `refusal` is set, it is the reply to every recipient; the
-    other two are for senders and messages.
+    other two are for senders and messages. `refusals` has those to single recipients.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -25,6 +25,7 @@ class MailServer:
         self.logins: list[tuple[bytes, bytes]] = []
         self.encrypted: list[bool] = []
         self.refusal = self.sender_refusal = self.message_refusal = ""
+        self.refusals: dict[str, str] = {}
         self._options = options
         self._tls_from_the_start: SSLContext | None = options.pop("tls_from_the_start", None)
         self._server: asyncio.Server | None = None
@@ -72,8 +73,8 @@ class MailServer:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Accepts a recipient, unless a refusal is set."""
-        if self.refusal:
-            return self.refusal
+        if refusal := self.refusals.get(address, self.refusal):
+            return refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

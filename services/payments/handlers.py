@@ -1,6 +1,7 @@
 """The methods of PaymentsService."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
@@ -65,9 +66,15 @@ class PaymentsHandlers(PaymentsServiceBase):
         return ListPaymentsResponse(payments=messages, next_page_token=next_page_token)
 
     async def refund_payment(self, request: RefundPaymentRequest, call: Call) -> PaymentMessage:
-        """Records a refund, once for each request_id."""
+        """Records a refund, once for each request_id. Its users are read again each time: a stored response names none,
+        because they may be erased before it is.
+        """
         async with self._database.transaction() as tx:
-            return await once(tx, call, request, partial(_refund, tx, request))
+            await storage.ERASED_CUSTOMERS.check_caller(tx, call.caller.subject)
+            refunded = await once(tx, call, request, partial(_refund, tx, request))
+            current = await _locked(tx, request.name)
+        refunded.customer, refunded.reviewer = current.customer, current.reviewer
+        return refunded
 
     async def review_payment(self, request: ReviewPaymentRequest, call: Call) -> PaymentMessage:
         """Records a decision on a payment that the risk check has flagged."""
@@ -126,7 +133,7 @@ async def _refund(tx: Connection, request: RefundPaymentRequest) -> PaymentMessa
     payment = await _locked(tx, request.name)
     amount = money_of(request.amount) if request.amount else None
     await charges.refund(tx, payment, amount, request.reason, datetime.now(UTC))
-    return payment_message(payment, staff=True)
+    return payment_message(replace(payment, customer="", reviewer=""), staff=True)
 
 
 async def _locked(tx: Connection, name: str) -> Payment:

@@ -276,6 +276,40 @@ async def test_deleted_staff_leave_their_decisions_without_a_name(
     assert [(await shop.payment(each.uid)).reviewer for each in (first, second)] == ["users/-", ""]
 
 
+async def test_deleted_staff_refund_nothing(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:
+    """Even with a token that is still valid."""
+    payment = await shop.charge()
+    await shop.work()
+    await handle(shop, UserDeleted(user="users/eve"))
+    request = RefundPaymentRequest(name=payment.name, reason="Broken", request_id=str(uuid4()))
+    with acting_with(issuer.token("users/eve", STAFF)), pytest.raises(Unauthenticated) as caught:
+        await client.refund_payment(request)
+    assert caught.value.reason == "TOKEN_REVOKED"
+    assert await shop.due() == 0
+
+
+async def test_a_stored_response_to_a_refund_names_nobody_who_was_deleted(
+    client: PaymentsServiceClient, shop: Shop, issuer: Issuer
+) -> None:
+    """Neither the customer nor the reviewer, in the table and in the response to a repeated call."""
+    payment = await shop.charge(amount=Money("EUR", 200_000))
+    await shop.work()
+    with acting_with(issuer.token("users/bob", STAFF)):
+        approve = ReviewPaymentRequest.Decision.APPROVE
+        await client.review_payment(ReviewPaymentRequest(name=payment.name, decision=approve))
+    await shop.work()
+    request = RefundPaymentRequest(name=payment.name, reason="Broken", request_id=str(uuid4()))
+    with acting_with(issuer.token("users/eve", STAFF)):
+        first = await client.refund_payment(request)
+        for user in ("users/ada", "users/bob"):
+            await handle(shop, UserDeleted(user=user))
+        second = await client.refund_payment(request)
+    assert [(each.customer, each.reviewer) for each in (first, second)] == [("users/ada", "users/bob"), ("", "users/-")]
+    async with shop.database.transaction() as tx:
+        (stored,) = await tx.fetch("SELECT response FROM mesh.answers")
+    assert not [name for name in (b"users/ada", b"users/bob") if name in stored["response"]]
+
+
 async def test_a_deletion_does_not_deadlock_with_a_batch_of_events(shop: Shop) -> None:
     """A deletion that would deadlock with a batch of events of the same customer is rolled back and retried."""
     payments = sorted([await shop.charge(f"orders/{number}") for number in range(2)], key=lambda each: each.uid)

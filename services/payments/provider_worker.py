@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -26,6 +27,11 @@ from services.payments.provider import Outcome, Provider, ProviderError
 from services.payments.storage import Refund
 
 WORKERS: Final = 4
+WORKERS_OF_REPEATS: Final = WORKERS // 2
+"""The workers that repeat calls, beside making first ones. The others only make first ones: calls that are never
+answered are repeated for ever, each for CALL_TIMEOUT_S, and must not hold up other payments.
+"""
+
 LEASE: Final = timedelta(seconds=30)
 CALL_TIMEOUT_S: Final = 10.0
 POLL_PAUSE_S: Final = 1.0
@@ -47,21 +53,27 @@ class ProviderWorker(Worker):
         self, database: Database, provider: Provider, limits: risk.Limits, time_max: timedelta, listener: WorkListener
     ) -> None:
         """Prepares the worker. A payment that the provider leaves undecided for longer than `time_max` fails."""
-        super().__init__({"payments provider worker": self._work}, tasks_each=WORKERS)
+        steps = {
+            "payments provider worker": partial(self._work, repeats=True),
+            "payments provider worker of first calls": partial(self._work, repeats=False),
+        }
+        super().__init__(steps, tasks_each=WORKERS_OF_REPEATS)
         self._database = database
         self._provider = provider
         self._limits = limits
         self._time_max = time_max
         self._listener = listener
 
-    async def _work(self) -> None:
-        if not await self.work_one():
+    async def _work(self, *, repeats: bool) -> None:
+        if not await self.work_one(repeats=repeats):
             await self._listener.signal.wait(POLL_PAUSE_S)
 
-    async def work_one(self) -> bool:
-        """Asks the provider once for the payment that has been due for longest; returns False if none is due."""
+    async def work_one(self, *, repeats: bool = True) -> bool:
+        """Asks the provider once for the payment that has been due for longest; returns False if none is due. Without
+        `repeats`, only for one that was not asked for since its last change.
+        """
         async with self._database.autocommit() as connection:
-            taken = await storage.take_due(connection, LEASE)
+            taken = await storage.take_due(connection, LEASE, repeats=repeats)
         if taken is None:
             return False
         payment, attempts = taken

@@ -158,8 +158,8 @@ async def update(tx: Connection, payment: Payment, *, wake: bool = True) -> None
 
 
 async def make_due(tx: Connection, uid: UUID) -> bool:
-    """Makes a payment due if it waits for the provider; returns whether it does."""
-    query = "UPDATE payments SET due_time = now() WHERE uid = $1 AND due_time IS NOT NULL RETURNING true"
+    """Makes a payment due if it waits for the provider, as if it was not taken yet; returns whether it does."""
+    query = "UPDATE payments SET due_time = now(), attempts = 0 WHERE uid = $1 AND due_time IS NOT NULL RETURNING true"
     due = await tx.fetchval(query, uid) is not None
     if due:
         await _notify(tx, uid)
@@ -188,14 +188,16 @@ async def postpone(tx: Connection, uid: UUID, pause: timedelta) -> None:
     await tx.execute(query, uid, pause)
 
 
-async def take_due(tx: Connection, lease: timedelta) -> tuple[Payment, int] | None:
+async def take_due(tx: Connection, lease: timedelta, *, repeats: bool = True) -> tuple[Payment, int] | None:
     """Returns the payment that has been due for longest, and how often it was taken since its last change; None if
-    none is due. Nobody else takes it until the lease ends, so that it is taken again if this process dies.
+    none is due. Nobody else takes it until the lease ends, so that it is taken again if this process dies. Without
+    `repeats`, considers only payments that were not taken since their last change.
     """
+    due = "due_time <= now()" if repeats else "due_time <= now() AND attempts = 0"
     row = await tx.fetchrow(
         f"""
         UPDATE payments SET due_time = now() + $1, attempts = attempts + 1 WHERE uid = (
-            SELECT uid FROM payments WHERE due_time <= now() ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
+            SELECT uid FROM payments WHERE {due} ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
         ) RETURNING {_PAYMENT}, attempts
         """,
         lease,

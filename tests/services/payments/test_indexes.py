@@ -85,6 +85,7 @@ READS: dict[str, Read] = {
     "find_of_order": lambda tx: storage.find_of_order(tx, "orders/7"),
     "is_cancelled": lambda tx: storage.is_cancelled(tx, "orders/cancelled-7"),
     "take_due": lambda tx: storage.take_due(tx, timedelta(seconds=30)),
+    "take_due, first calls": lambda tx: storage.take_due(tx, timedelta(seconds=30), repeats=False),
     "make_due": lambda tx: storage.make_due(tx, PAYMENT),
     "history": lambda tx: storage.history(tx, "users/7", datetime.now(UTC)),
     "anonymise": lambda tx: storage.anonymise(tx, "users/7"),

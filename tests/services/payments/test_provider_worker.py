@@ -248,6 +248,57 @@ async def test_a_running_worker_is_woken(database: Database, monkeypatch: pytest
             await asyncio.sleep(0.01)
 
 
+class SilentSandbox(Sandbox):
+    """A provider that never answers when it is to void a charge."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.calls = 0
+
+    async def void(self, key: UUID) -> Outcome:
+        """Waits until the caller gives up."""
+        self.calls += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_calls_without_an_answer_hold_up_no_other_payment(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than there are workers are repeated for ever, and a new order is charged nevertheless."""
+    monkeypatch.setattr(provider_worker, "CALL_TIMEOUT_S", 3600.0)
+    provider = SilentSandbox(database)
+    shop = Shop(database, provider)
+    for number in range(2 * provider_worker.WORKERS):
+        await shop.charge(f"orders/silent-{number}")
+        await shop.cancel(f"orders/silent-{number}")
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE payments SET attempts = 1")  # as the first calls have left them
+    listener = WorkListener(database, storage.CHANNEL, provider_worker.WORKERS)
+    async with (
+        listener,
+        ProviderWorker(database, provider, LIMITS, timedelta(minutes=1), listener),
+        asyncio.timeout(30),
+    ):
+        while provider.calls < provider_worker.WORKERS_OF_REPEATS:
+            await asyncio.sleep(0.01)
+        payment = await shop.charge(customer="users/bob")
+        while (await shop.payment(payment.uid)).state is not State.CAPTURED:
+            await asyncio.sleep(0.01)
+    assert provider.calls == provider_worker.WORKERS_OF_REPEATS
+
+
+async def test_a_report_makes_the_next_call_a_first_one(shop: Shop) -> None:
+    """The provider has something to say about the charge, so its payment is not left to the workers of repeats."""
+    payment = await shop.charge(method="card_late")
+    assert await shop.work_once()
+    await shop.end_leases()
+    async with shop.database.transaction() as tx:
+        assert await storage.take_due(tx, provider_worker.LEASE, repeats=False) is None
+        assert await storage.make_due(tx, payment.uid)
+        assert await storage.take_due(tx, provider_worker.LEASE, repeats=False) is not None
+
+
 async def test_a_capture_without_an_answer_is_paid_back_after_the_limit(database: Database) -> None:
     """The failure of the payment is published before the capture, so that the order stays cancelled."""
     shop = Shop(database, FaultySandbox(database, LOST, "capture"))

@@ -24,12 +24,15 @@ def after_reservation(order: Order, reservation: Reservation, now: datetime, *, 
 
 
 def after_payment(order: Order, payment: Payment, now: datetime) -> Order:
-    """Returns the order after its payment has become as it is."""
+    """Returns the order after its payment has become as it is. One that was captured after it failed is paid back: the
+    response to a call can bring it before the event of its failure arrives.
+    """
     match payment.state:
         case Payment.State.IN_REVIEW:
             return order.hold_payment(payment.name, now)
         case Payment.State.CAPTURED:
-            return after_refund(order.capture_payment(payment.name, now), payment, now)
+            change = order.fail_payment if payment.failure else order.capture_payment
+            return after_refund(change(payment.name, now), payment, now)
         case Payment.State.FAILED:
             return order.fail_payment(payment.name, now)
         case _:

@@ -71,7 +71,7 @@ class Payment:
 
     While `cancel_requested` is set, the provider is asked to void the charge. An open payment is cancelled afterwards;
     one that has failed meanwhile stays so. If it turns out that the charge is captured, the payment becomes so too, and
-    all of it is to be paid back.
+    all of it is to be paid back. It keeps the reason of its failure, so that nobody takes it for paid.
     """
 
     uid: UUID
@@ -150,7 +150,6 @@ class Payment:
         return replace(
             self,
             state=State.CAPTURED,
-            failure=Failure.NONE,
             cancel_requested=False,
             captured=self.amount,
             **self._next(now),

@@ -22,11 +22,12 @@ from tests.services.calls import serving, standing_in_for
 @dataclass
 class Others:
     """The stand-ins. They respond to Reserve and Charge with a state, or are unavailable if it is None, and to Commit
-    unless it is to fail.
+    unless it is to fail. A payment may have failed before.
     """
 
     reservation_state: Reservation.State | None = None
     payment_state: Payment.State | None = None
+    payment_failure: Payment.Failure = Payment.Failure.UNSPECIFIED
     commit_failure: MeshError | None = None
     requests: list[ReserveRequest | ChargeRequest] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
@@ -51,7 +52,9 @@ class Others:
         self.requests.append(request)
         if self.payment_state is None:
             raise Unavailable("payments is away")
-        return payment(Order(name=request.order, uid="1"), self.payment_state)
+        charged = payment(Order(name=request.order, uid="1"), self.payment_state)
+        charged.failure = self.payment_failure
+        return charged
 
     async def release(self, request: ReleaseRequest, _: Call) -> Reservation:
         """Records the order and responds."""

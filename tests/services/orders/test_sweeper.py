@@ -99,6 +99,23 @@ async def eventually_undone(shop: Shop, order: Order) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_a_payment_that_was_captured_after_its_failure_confirms_nothing(shop: Shop) -> None:
+    """Its events have not arrived. Payments pays all of it back, so the products must not be shipped."""
+    shop.others.payment_state, shop.others.payment_failure = CAPTURED, Payment.Failure.TIMED_OUT
+    placed = await shop.create(("products/spade", 1))
+    await shop.reserve(placed)
+    await shop.age(placed, 1)
+    async with sweeping(shop, payment=LIMIT):
+        cancelled = await until(shop, placed, state=Order.State.CANCELLED)
+    assert (cancelled.cancel_reason, cancelled.payment) == (Order.CancelReason.PAYMENT_FAILED, "payments/1")
+    await shop.fail(placed)  # the events, at last
+    await shop.capture(placed)
+    assert placed.total is not None
+    await shop.refund(placed, placed.total)
+    refunded = await shop.get(placed.name)
+    assert (refunded.state, refunded.refunded) == (Order.State.CANCELLED, placed.total)
+
+
 async def test_a_payment_that_is_still_pending_is_cancelled(shop: Shop) -> None:
     """The response changes nothing, and the limit passes again."""
     shop.others.payment_state = Payment.State.PENDING

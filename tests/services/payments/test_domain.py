@@ -67,6 +67,14 @@ def test_a_capture_that_turns_out_after_the_limit_counts() -> None:
     assert failed.voided(NOW).capture(NOW).state is State.FAILED
 
 
+def test_a_capture_after_a_failure_shows_it() -> None:
+    """Who reads the payment instead of its events must not take it for paid: all of it is paid back."""
+    late = payment().time_out(LIMIT, NOW + timedelta(hours=1)).capture(NOW)
+    assert (late.state, late.failure) == (State.CAPTURED, Failure.TIMED_OUT)
+    assert payment().capture(NOW).failure is Failure.NONE
+    assert payment().cancel(NOW).capture(NOW).failure is Failure.NONE
+
+
 def test_an_authorisation_that_the_provider_ends_is_declined() -> None:
     """Nobody has requested it, so that the order has to hear of it."""
     ended = payment().authorized([], NOW).voided(NOW)

@@ -14,6 +14,7 @@ from meshwright.orders.v1.events_pb import OrderCancelled, PaymentRequested
 from meshwright.orders.v1.orders_pb import Order
 from meshwright.payments.v1.payments_grpc import PaymentsServiceClient
 from meshwright.payments.v1.payments_pb import (
+    ChargeRequest,
     GetPaymentRequest,
     ListLedgerEntriesRequest,
     ListPaymentsRequest,
@@ -27,14 +28,16 @@ from protobuf import Message
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from mesh.events import Event
 from mesh.money import Money
+from mesh.money_message import money_message
 from mesh.rpc import Call
 from mesh.standard_webhooks import TOLERANCE, signed_headers
 from services.payments import charges, storage
 from services.payments.consumers import Consumers
 from services.payments.handlers import PaymentsHandlers
+from services.payments.sandbox import Sandbox
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
-from tests.services.payments.conftest import Shop
+from tests.services.payments.conftest import PRICE, Shop
 
 SECRET = b"the provider's secret"
 CUSTOMER, STAFF = "payments.read", "payments.read payments.manage"
@@ -235,6 +238,23 @@ async def test_orders_are_charged_and_cancelled(shop: Shop) -> None:
     await handle(shop, PaymentRequested(order=late))
     await shop.work()
     assert await shop.ledger() == {"provider": 0, "sales": -500, "refunds": 500}
+
+
+async def test_a_charge_that_was_captured_after_its_failure_is_not_taken_for_paid(
+    handlers: PaymentsHandlers, shop: Shop
+) -> None:
+    """Orders may ask before it has the events: the response has the failure, and the refund may still be to come."""
+    payment = await shop.charge()
+    await Sandbox(shop.database).authorize(payment.uid, "card_ok", PRICE)
+    await Sandbox(shop.database).capture(payment.uid)  # an answer that was lost
+    late = Shop(shop.database, Sandbox(shop.database), time_max=timedelta())
+    for _ in range(2):  # to fail, and to find the capture when voiding
+        await late.work_once()
+    request = ChargeRequest(order=payment.order, customer=payment.customer, amount=money_message(PRICE))
+    charged = await handlers.charge(request, Call("/"))
+    assert (charged.state, charged.failure) == (Payment.State.CAPTURED, Payment.Failure.TIMED_OUT)
+    await late.work()
+    assert (await shop.payment(payment.uid)).refunded == PRICE
 
 
 async def test_a_deleted_customer_leaves_the_books(shop: Shop) -> None:

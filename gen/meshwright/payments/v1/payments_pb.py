@@ -92,7 +92,8 @@ class Payment(Message[_PaymentFields]):
             meshwright.payments.v1.Payment.State state = 9;
             ```
         failure:
-            Output only. The reason why the payment failed. Absent if the payment did not fail.
+            Output only. The reason why the payment failed. Absent if the payment did not fail. A payment
+            that is captured after it failed keeps the reason, and is refunded.
 
             ```proto
             meshwright.payments.v1.Payment.Failure failure = 10;

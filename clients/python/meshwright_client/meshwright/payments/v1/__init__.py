@@ -474,7 +474,8 @@ class Payment(betterproto2.Message):
         10, betterproto2.TYPE_ENUM, default_factory=lambda: PaymentFailure(0)
     )
     """
-    Output only. The reason why the payment failed. Absent if the payment did not fail.
+    Output only. The reason why the payment failed. Absent if the payment did not fail. A payment
+    that is captured after it failed keeps the reason, and is refunded.
     """
 
     risk_findings: "list[RiskFinding]" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, repeated=True)

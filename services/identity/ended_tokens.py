@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import structlog
 
 from mesh.background import keep_running, wait
-from mesh.database import Connection, Database
-from mesh.errors import MeshError, ResourceExhausted, Unavailable
+from mesh.database import Connection, Database, Listener
+from mesh.errors import MeshError, ResourceExhausted
 from mesh.identity import ended_id
 from services.identity import ended_token_storage
 from services.identity.ended_token_storage import EndedToken
@@ -158,19 +159,15 @@ class EndedTokenList:
         await self.acknowledge(self._reader, last)
 
     async def follow(self) -> None:
-        """Updates this copy until the task is cancelled."""
-        await keep_running("ended tokens", self._follow)
-
-    async def _follow(self) -> None:
+        """Updates this copy until the task is cancelled, also while no session can listen."""
         changed = asyncio.Event()
-        async with self._database.session() as session:
-            session.add_termination_listener(lambda *_: changed.set())
-            await session.add_listener(ended_token_storage.CHANNEL, lambda *_: changed.set())
-            while not session.is_closed():
-                changed.clear()
-                await self.refresh()
-                await wait(changed, POLL_PAUSE_S)
-        raise Unavailable("The database has ended the session.")
+        async with Listener(self._database, ended_token_storage.CHANNEL, lambda _: changed.set()):
+            await keep_running("ended tokens", partial(self._refresh_and_wait, changed))
+
+    async def _refresh_and_wait(self, changed: asyncio.Event) -> None:
+        changed.clear()
+        await self.refresh()
+        await wait(changed, POLL_PAUSE_S)
 
     def _wake(self) -> None:
         self._changed.set()

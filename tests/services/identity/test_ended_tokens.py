@@ -1,6 +1,8 @@
 """Tokens that end before they expire: by revocation, by reuse of a refresh token, and with their user."""
 
 import asyncio
+import os
+import signal
 from datetime import timedelta
 from uuid import uuid4
 
@@ -14,8 +16,12 @@ from meshwright.identity.v1.identity_pb import (
     Token,
 )
 
+from local.postgres import Postgres
+from mesh.background import stop
+from mesh.database import Database, listener
 from mesh.errors import InvalidArgument, ResourceExhausted, Unauthenticated
 from mesh.identity import ended_id
+from mesh.settings import DatabaseSettings
 from services.identity import ended_tokens
 from services.identity.cipher import Cipher
 from services.identity.ended_tokens import EndedTokenList
@@ -121,6 +127,44 @@ async def test_a_deletion_returns_when_all_replicas_know(identity: Identity) -> 
     for task in following:
         task.cancel()
     await asyncio.gather(*following, return_exceptions=True)
+
+
+async def test_a_replica_whose_session_fell_silent_listens_anew(
+    identity: Identity, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows of later deletions by NOTIFY again, before they return."""
+    monkeypatch.setattr(ended_tokens, "POLL_PAUSE_S", 60.0)
+    monkeypatch.setattr(listener, "CHECK_PAUSE_S", 0.1)
+    settings = DatabaseSettings(database_url=postgres.url("identity_tests"), database_statement_timeout_s=0.2)
+    async with Database.open(settings, "replica") as database:
+        replica = EndedTokenList(database, timedelta(seconds=900))
+        following = asyncio.create_task(replica.follow())
+        silent = await listening(identity, after=0)
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            await listening(identity, after=silent)
+        finally:
+            os.kill(silent, signal.SIGCONT)
+        user, client = await identity.signed_in()
+        await client.delete_user(DeleteUserRequest(name="users/me"))
+        assert replica.holds([ended_id("sub", user.name)])
+        await stop([following])
+
+
+async def listening(identity: Identity, *, after: int) -> int:
+    """Waits until a replica listens in another session than `after`; returns the process of PostgreSQL that serves
+    it.
+    """
+    query = """
+        SELECT pid FROM pg_stat_activity
+        WHERE application_name = 'replica' AND pid <> $1 AND query ~ '^(LISTEN |SELECT 1$)'
+    """
+    async with asyncio.timeout(30):
+        while True:
+            async with identity.database.transaction() as tx:
+                if (found := await tx.fetchval(query, after)) is not None:
+                    return int(found)
+            await asyncio.sleep(0.05)
 
 
 async def test_no_entry_is_missed_while_tokens_end_at_the_same_time(identity: Identity) -> None:

@@ -64,13 +64,17 @@ class Presence(Worker):
         await wait(self._changed, self._renew_at_s - time.monotonic())
 
     async def _write(self) -> None:
-        """Writes the streams that were opened and closed, all of them when they are due, and deletes expired ones."""
+        """Writes the streams that were opened and closed, all of them when they are due, and deletes expired ones.
+
+        Each transaction writes participants in one order, so that replicas never wait for each other in a circle.
+        """
         is_due = time.monotonic() >= self._renew_at_s
         streams = list(self._open.values()) if is_due else [self._open[uid] for uid in self._opened]
         closed = set(self._closed)
         async with self._database.transaction() as tx:
-            changed = {*await presence_storage.renew(tx, streams), *await presence_storage.end(tx, closed)}
-            await storage.wake(tx, list(changed))
+            await storage.wake(tx, await presence_storage.renew(tx, streams))
+        async with self._database.transaction() as tx:
+            await storage.wake(tx, await presence_storage.end(tx, closed))
         self._opened.difference_update(each.uid for each in streams)
         self._closed -= closed
         if is_due:

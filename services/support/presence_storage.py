@@ -81,8 +81,8 @@ async def _insert(tx: Connection, streams: Collection[OpenStream]) -> Sequence[O
 
 
 def _order(seen: tuple[UUID, Actor]) -> tuple[UUID, str]:
-    """Returns the position of a participant's row in the order in which all replicas write them, so that none waits
-    for another one in a circle.
+    """Returns the position of a participant's row in the order in which all replicas write them, here and in end(), so
+    that none waits for another one in a circle.
     """
     return seen[0], seen[1].subject
 
@@ -113,9 +113,12 @@ async def end(tx: Connection, closed: Collection[UUID]) -> Sequence[UUID]:
         ), seen AS (
             SELECT conversation_uid, user_name, max(end_time) AS end_time FROM ended
             GROUP BY conversation_uid, user_name
+        ), locked AS (
+            SELECT conversation_uid, user_name, end_time FROM participants JOIN seen USING (conversation_uid, user_name)
+            ORDER BY conversation_uid, user_name COLLATE "C" FOR NO KEY UPDATE OF participants
         )
-        UPDATE participants SET last_seen_time = greatest(last_seen_time, end_time) FROM seen
-        WHERE participants.conversation_uid = seen.conversation_uid AND participants.user_name = seen.user_name
+        UPDATE participants SET last_seen_time = greatest(last_seen_time, end_time) FROM locked
+        WHERE participants.conversation_uid = locked.conversation_uid AND participants.user_name = locked.user_name
         RETURNING participants.conversation_uid
         """,
         list(closed),

@@ -1,9 +1,14 @@
 """Presence of participants over several replicas, one of which may be killed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
-from uuid import UUID
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+import structlog
 
 from mesh.database import Database
 from services.support import presence_storage
@@ -131,3 +136,63 @@ async def test_the_newest_times_win(database: Database, ada: User) -> None:
     async with database.transaction() as tx:
         await presence_storage.end(tx, [])
     assert (await ada.participants(name))["users/ada"] == before
+
+
+async def test_two_replicas_take_over_streams_of_each_other(database: Database, ada: User) -> None:
+    """Each opens streams of the conversations in which the other one ends some, and no write of presence fails."""
+    eve = Actor("users/eve", staff=True)
+    conversations = sorted([UUID((await ada.create()).name.removeprefix("conversations/")) for _ in range(2)])
+    with structlog.testing.capture_logs() as logged:
+        async with Presence(database) as one, Presence(database) as two, AsyncExitStack() as held:
+            with one.connected(conversations[0], eve), two.connected(conversations[1], eve):
+                await eventually(partial(has_streams, database, 2))
+                tx = await held.enter_async_context(database.transaction())
+                ending = [row["uid"] for row in await tx.fetch("SELECT uid FROM open_streams FOR UPDATE")]
+            with one.connected(conversations[1], eve), two.connected(conversations[0], eve):
+                await eventually(partial(are_waiting, database, 2))
+                await held.aclose()
+                await eventually(partial(has_streams, database, 2, other_than=ending))
+    assert [record for record in logged if record["log_level"] == "warning"] == []
+
+
+@pytest.mark.parametrize("blocked", [0, 10, 19])
+async def test_ended_and_opened_streams_of_many_conversations_take_turns(
+    database: Database, ada: User, blocked: int
+) -> None:
+    """Participants are written in one order, whichever of them another transaction holds for a while."""
+    eve = Actor("users/eve", staff=True)
+    conversations = sorted([UUID((await ada.create()).name.removeprefix("conversations/")) for _ in range(20)])
+    ending = [OpenStream(uuid4(), each, eve) for each in conversations]
+    opening = [OpenStream(uuid4(), each, eve) for each in conversations]
+
+    async def end() -> None:
+        async with database.transaction() as tx:
+            await presence_storage.end(tx, [each.uid for each in ending])
+
+    async def open_all() -> None:
+        async with database.transaction() as tx:
+            await presence_storage.renew(tx, opening)
+
+    async with database.transaction() as tx:
+        await presence_storage.renew(tx, ending)
+    async with database.transaction() as tx:
+        query = "SELECT FROM participants WHERE conversation_uid = $1 FOR UPDATE"
+        await tx.execute(query, conversations[blocked])
+        tasks = [asyncio.create_task(end())]
+        await eventually(partial(are_waiting, database, 1))
+        tasks.append(asyncio.create_task(open_all()))
+        await eventually(partial(are_waiting, database, 2))
+    await asyncio.gather(*tasks)
+
+
+async def has_streams(database: Database, count: int, *, other_than: Sequence[UUID] = ()) -> bool:
+    """Returns whether this number of other streams is written."""
+    async with database.transaction() as tx:
+        query = "SELECT count(*) = $1 FROM open_streams WHERE uid <> ALL($2)"
+        return bool(await tx.fetchval(query, count, list(other_than)))
+
+
+async def are_waiting(database: Database, count: int) -> bool:
+    """Returns whether this number of transactions waits for locks."""
+    async with database.transaction() as tx:
+        return bool(await tx.fetchval("SELECT count(DISTINCT pid) = $1 FROM pg_locks WHERE NOT granted", count))

@@ -1,6 +1,7 @@
 """The view of a stream on its conversation."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from meshwright.support.v1.support_pb import ChatResponse
@@ -20,7 +21,7 @@ class View:
         assert isinstance(number, int), "by storage.MESSAGE_KEY_TYPES"
         self.number = number
         self._state: State | None = None
-        self._connected: dict[str, bool] = {}
+        self._shown: dict[str, Participant] = {}
 
     def show(
         self, conversation: Conversation, participants: Sequence[Participant], messages: Sequence[ChatMessage]
@@ -32,11 +33,19 @@ class View:
             self.number = message.number
             yield message_response(message, self._start.token(message.number))
         for participant in participants:
-            if self._connected.get(participant.user) is not participant.connected:
-                self._connected[participant.user] = participant.connected
+            shown = self._shown.get(participant.user)
+            if shown is None or shown.connected is not participant.connected:
+                self._shown[participant.user] = participant
                 yield participant_response(participant)
+        yield from self._show_erased(participants)
         if self._state is not conversation.state:
             yield self._show_state(conversation)
+
+    def _show_erased(self, participants: Sequence[Participant]) -> Iterator[ChatResponse]:
+        """Yields that users have disconnected who are no participants any more, because their accounts were deleted."""
+        for user in self._shown.keys() - {participant.user for participant in participants}:
+            if (erased := self._shown.pop(user)).connected:
+                yield participant_response(replace(erased, connected=False))
 
     def _show_state(self, conversation: Conversation) -> ChatResponse:
         self._state = conversation.state

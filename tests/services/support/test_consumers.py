@@ -70,6 +70,17 @@ async def test_deleted_staff_leave_their_answers_without_a_name(database: Databa
     assert (await ada.participants(name)).keys() == {"users/ada"}
 
 
+async def test_deleted_staff_are_shown_as_gone(database: Database, ada: User, eve: User) -> None:
+    """The customer's open stream reports it, though nothing of them is stored any more."""
+    name = (await ada.create()).name
+    async with ada.watch(name) as hers, eve.watch(name):
+        await hers.participant("users/eve", connected=True)
+        await delete(database, "users/eve")
+        gone = await hers.participant("users/eve", connected=False)
+        assert gone.last_seen_time is not None
+    assert await traces(database, "users/eve") == {"public.erased_users": 1}
+
+
 async def test_open_streams_end_with_their_user(database: Database, ada: User, eve: User) -> None:
     """Streams of a deleted customer, of staff in the customer's conversation, and of deleted staff end."""
     first, second = (await ada.create()).name, (await ada.create()).name

@@ -46,6 +46,11 @@ class Viewing(RuleBasedStateMachine):
         """Lets a user come or go."""
         self.connected[user] = connected
 
+    @rule(user=st.sampled_from(USERS))
+    def erase(self, user: str) -> None:
+        """Deletes the account of a user, who may be connected."""
+        self.connected.pop(user, None)
+
     @rule(state=st.sampled_from(State))
     def move(self, state: State) -> None:
         """Closes or reopens the conversation."""
@@ -69,6 +74,7 @@ class Viewing(RuleBasedStateMachine):
                     self.state = conversation.state
         if len(responses) > read:
             self.view = View(resume_of(UID, self.token))
+            self.seen.clear()  # a stream begins with all participants
 
     @rule()
     def read_to_the_end(self) -> None:
@@ -76,7 +82,7 @@ class Viewing(RuleBasedStateMachine):
         for _ in range(len(self.messages) // READ_MAX + 1):
             self.read(READ_MAX + len(USERS) + 2)
         assert len(self.received) == len(self.messages)
-        assert self.seen == self.connected
+        assert self.seen == {**dict.fromkeys(self.seen, False), **self.connected}
         assert self.state is not None
         assert self.state.name == self.conversation.state.name
 

@@ -1,6 +1,6 @@
-{{/* The trial broker that is enabled: nats, rabbitmq or nothing. Takes the root. */}}
+{{/* The trial broker of the release: nats, rabbitmq or nothing. Takes the root. */}}
 {{- define "meshwright.broker" -}}
-{{- if .Values.nats.enabled }}nats{{ else if .Values.rabbitmq.enabled }}rabbitmq{{ end }}
+{{- range list "nats" "rabbitmq" }}{{ if include "meshwright.has-trial-server" (dict "root" $ "name" .) }}{{ . }}{{ end }}{{ end }}
 {{- end }}
 
 {{/* The URL of the trial broker for a user, empty without one. Takes root; name, the name of the user; password. */}}

@@ -8,6 +8,7 @@ _NAME_LENGTH_MAX: Final = 38  # a Kubernetes Service name has at most 63 charact
 _TAKEN: Final = {
     "The mesh itself has these": frozenset(
         {
+            "all",
             "edge",
             "mail",
             "mail_ops",
@@ -19,8 +20,11 @@ _TAKEN: Final = {
             "routes",
             "broker",
             "provisioner",
+            "proxy",
             "migrations",
             "operator",
+            "operators",
+            "ops",
             "policy",
             "generation",
             "smtp",

@@ -27,13 +27,15 @@ The facts of the contracts, as JSON: workload → gRPC service → method → ca
 {{/*
 The methods of a workload by their callers, as JSON: {"edge-orders": {"callers": […], "methods":
 [{"service", "method"}]}}. Each method is in one group only: of two routes of a Server with the same
-method, only the older one counts.
+method, only the older one counts. Different callers have different keys: order_items is order.items,
+because order-items is two workloads. A key is part of names, which have at most 253 characters.
 */}}
 {{- define "meshwright.caller-groups" -}}
 {{- $groups := dict }}
 {{- range $service, $methods := include "meshwright.methods" . | fromJson }}
 {{- range $method, $said := $methods }}
-{{- $key := has "*" $said.callers | ternary "all" (join "-" $said.callers | replace "_" "-") }}
+{{- $key := has "*" $said.callers | ternary "all" (join "-" $said.callers | replace "_" ".") }}
+{{- if gt (len $key) 160 }}{{ $key = sha256sum $key | trunc 32 }}{{ end }}
 {{- $group := get $groups $key | default (dict "methods" list) }}
 {{- $methods := append $group.methods (dict "service" $service "method" $method) }}
 {{- $callers := include "meshwright.callers" (dict "root" $.root "callers" $said.callers) | fromJsonArray }}
@@ -60,6 +62,21 @@ and none whose requests are a stream.
 {{- end }}
 {{- end }}
 {{- $groups | toJson }}
+{{- end }}
+
+{{/*
+Groups of methods as routes, as JSON: a rule of a GRPCRoute has at most 64 matches, so a larger group
+becomes several routes, edge and edge-2. Takes the groups, by key.
+*/}}
+{{- define "meshwright.routes" -}}
+{{- $routes := dict }}
+{{- range $key, $group := . }}
+{{- range $index, $methods := chunk 64 $group.methods }}
+{{- $name := $index | eq 0 | ternary $key (printf "%s-%d" $key (add1 $index)) }}
+{{- $_ := set $routes $name (mergeOverwrite (deepCopy $group) (dict "methods" $methods)) }}
+{{- end }}
+{{- end }}
+{{- $routes | toJson }}
 {{- end }}
 
 {{/* The workloads that this one calls, as a JSON list: those with a method that names it. */}}

@@ -208,3 +208,28 @@ def test_an_own_memory_limit_of_the_trial_database_stays() -> None:
     done = template("--set=postgres.resources.limits.memory=3Gi")
     assert done.returncode == 0, done.stderr
     assert "memory: 3Gi" in done.stdout
+
+
+OF_46, OF_50 = "a-release-of-a-platform-team-of-46-characters1", "a-release-of-a-platform-team-with-fifty-characters"
+NO_TRIAL = ("--set=postgres.enabled=false,nats.enabled=false,ownSecrets=true",)
+
+
+@pytest.mark.parametrize(
+    ("release", "values", "expected"),
+    [
+        (OF_50, NO_TRIAL, r"-notifications, .*: at most 63 letters"),
+        (OF_46, (), r"-postgres, .*: at most 52 letters"),
+        (OF_46, NO_TRIAL, None),
+        ("shop.v2", (), r"shop\.v2-analytics, which Kubernetes rejects"),
+        ("2shop", (), "a letter first"),
+        ("2shop", ("--set=prefix=shop",), None),
+    ],
+)
+def test_a_release_whose_names_a_cluster_rejects(release: str, values: tuple[str, ...], expected: str | None) -> None:
+    """The installation stops before it creates half of its objects, with the way out."""
+    done = template(*values, release=release)
+    if expected is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert re.search(expected, done.stderr), done.stderr
+        assert "--set prefix=" in done.stderr

@@ -1,6 +1,7 @@
 {{/* Stops the installation with a message if a value is wrong, or if the cluster lacks something. */}}
 {{- define "meshwright.checks" -}}
 {{- include "meshwright.check-linkerd" . }}
+{{- include "meshwright.check-names" . }}
 {{- include "meshwright.check-broker" . }}
 {{- include "meshwright.check-monitoring" . }}
 {{- include "meshwright.check-proxies" . }}
@@ -23,6 +24,23 @@
 {{- if not ($.Capabilities.APIVersions.Has .) }}
 {{- fail (printf "\n\nThis cluster does not know %s. Install the Gateway API, and Linkerd:\n\n    linkerd install --crds | kubectl apply -f - && linkerd install | kubectl apply -f -\n\nor install without Linkerd: --set linkerd.enabled=false. (helm template asks no cluster; pass it --api-versions %s)" . .) }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+Names of Services are labels of DNS that begin with a letter. The name of a StatefulSet is part of a label of its pods,
+with a hash of 11 characters (controller-revision-hash).
+*/}}
+{{- define "meshwright.check-names" -}}
+{{- $lengths := dict }}
+{{- if .Values.edge.enabled }}{{ $_ := set $lengths "edge" 63 }}{{ end }}
+{{- range $name, $_ := include "meshwright.services" . | fromJson }}{{ $_ := set $lengths $name 63 }}{{ end }}
+{{- range include "meshwright.trial-servers" . | fromJsonArray }}{{ $_ := set $lengths .name (eq .name "mail" | ternary 63 52) }}{{ end }}
+{{- range $name, $length := $lengths }}
+{{- $full := include "meshwright.fullname" (dict "root" $ "name" $name) }}
+{{- if or (gt (len $full) $length) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full)) }}
+{{- fail (printf "\n\nThe objects of %s would have the name %s, which Kubernetes rejects: at most %d letters, digits and hyphens, a letter first. The release has the name %s; set a prefix of at most 24 characters: --set prefix=shop" $name $full (int $length) $.Release.Name) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -23,6 +23,7 @@ EVERYTHING = (
     "--set=postgres.storageClass=fast,ingress.tlsSecret=tls,edge.trustedProxies[0]=127.0.0.1",
     *(part for api in MONITORING for part in ("--api-versions", api)),
 )
+SKIPPED = r"config\.linkerd\.io/skip-outbound-ports"
 CALL_ONLY = ("shop-provisioner",)
 """Workloads that call others, and that nobody calls."""
 
@@ -423,6 +424,8 @@ def test_the_edge_believes_its_own_proxy_where_there_is_one(values: tuple[str, .
     ("values", "workload", "port"),
     [
         (("services.orders.databaseUrl=postgresql://o:x@pool.example.com:6432/orders",), "orders", 6432),
+        ((r"services.orders.databaseUrl=postgresql://o:x@a:6432\,b:6433/orders",), "orders", 6432),
+        ((r"services.orders.databaseUrl=postgresql://o:x@a:6432\,b:6433/orders",), "orders", 6433),
         (("services.orders.brokerUrl=tls://orders:p:x@nats.example.com:4223",), "orders", 4223),
         (("mail.enabled=false", "mail.url=smtp://mail.example.com:2525"), "notifications", 2525),
         (("monitoring.tracesEndpoint=http://collector.traces:4318",), "edge", 4318),
@@ -436,6 +439,32 @@ def test_the_port_of_a_url_can_be_reached(values: tuple[str, ...], workload: str
     policies = {each["metadata"]["name"]: each for each in objects(done.stdout) if each["kind"] == "NetworkPolicy"}
     opened = [rule["ports"] for rule in policies[f"shop-{workload}"]["spec"]["egress"] if "ports" in rule]
     assert {"port": port} in [each for ports in opened for each in ports]
+
+
+@pytest.mark.parametrize(
+    ("values", "ports"),
+    [
+        ((), None),
+        (("nats.enabled=false", "ownSecrets=true"), {4222, 5671, 5672}),
+        (("nats.enabled=false", "ownSecrets=true", "linkerd.enabled=false"), None),
+        (("nats.enabled=false", "ownSecrets=true", "linkerd.skipOutside=false"), None),
+        (("services.orders.brokerUrl=nats://orders:x@nats.example.com:4223",), {4222, 4223, 5671, 5672}),
+        ((r"services.orders.databaseUrl=postgresql://o:x@a:6432\,b/orders",), {6432}),
+        (("services.orders.existingSecret=orders",), None),  # the trial servers may still be in use
+        (("nats.enabled=false", "ownSecrets=true", f"services.orders.podAnnotations.{SKIPPED}=1"), {1}),
+    ],
+)
+def test_servers_of_ones_own_are_not_read_by_the_mesh(values: tuple[str, ...], ports: set[int] | None) -> None:
+    """Linkerd would wait 10 s for the first bytes of a client of NATS, which gives up after 2 s and never connects."""
+    done = template(*(f"--set-string={value}" if SKIPPED in value else f"--set={value}" for value in values))
+    assert done.returncode == 0, done.stderr
+    (orders,) = (
+        each["spec"]["template"]["metadata"]["annotations"]
+        for each in objects(done.stdout)
+        if (each["kind"], each["metadata"]["name"]) == ("Deployment", "shop-orders")
+    )
+    skipped = orders.get("config.linkerd.io/skip-outbound-ports")
+    assert skipped is None if ports is None else {int(port) for port in skipped.split(",")} == ports
 
 
 @each_render

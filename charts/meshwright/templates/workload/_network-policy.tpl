@@ -89,17 +89,28 @@ plane.
 {{/*
 The servers beyond the release that a service uses, as a JSON list of names in
 networkPolicies.outside: servers of the operator's own, URLs of users, and the collector of traces.
-Takes root, spec.
+A Secret of the operator's own may have the URL of any server. Takes root, spec.
 */}}
 {{- define "meshwright.outside" -}}
-{{- $outside := list }}
-{{- $values := .root.Values }}
-{{- if and .spec.database (or (not $values.postgres.enabled) .spec.databaseUrl .spec.existingSecret) }}{{ $outside = append $outside "database" }}{{ end }}
-{{- if and .spec.events (or (not (include "meshwright.broker" .root)) .spec.brokerUrl .spec.existingSecret) }}{{ $outside = append $outside "broker" }}{{ end }}
-{{- if and .spec.mail (or (not $values.mail.enabled) $values.mail.url .spec.existingSecret) }}{{ $outside = append $outside "mail" }}{{ end }}
+{{- $outside := include "meshwright.own-servers" . | fromJsonArray }}
+{{- if .spec.existingSecret }}
+{{- range $need, $server := dict "database" "database" "events" "broker" "mail" "mail" }}
+{{- if get $.spec $need }}{{ $outside = append $outside $server | uniq }}{{ end }}
+{{- end }}
+{{- end }}
 {{- if .spec.internet }}{{ $outside = append $outside "internet" }}{{ end }}
-{{- if $values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}
+{{- if .root.Values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}
 {{- $outside | toJson }}
+{{- end }}
+
+{{/* Those that take the place of a trial server by the values, as a JSON list. Takes root, spec. */}}
+{{- define "meshwright.own-servers" -}}
+{{- $own := list }}
+{{- $values := .root.Values }}
+{{- if and .spec.database (or (not $values.postgres.enabled) .spec.databaseUrl) }}{{ $own = append $own "database" }}{{ end }}
+{{- if and .spec.events (or (not (include "meshwright.broker" .root)) .spec.brokerUrl) }}{{ $own = append $own "broker" }}{{ end }}
+{{- if and .spec.mail (or (not $values.mail.enabled) $values.mail.url) }}{{ $own = append $own "mail" }}{{ end }}
+{{- $own | toJson }}
 {{- end }}
 
 {{/* The URL of one of those in the values, empty if it is in a Secret of the operator's own. */}}
@@ -107,11 +118,12 @@ Takes root, spec.
 {{ get (dict "database" .spec.databaseUrl "broker" .spec.brokerUrl "mail" .root.Values.mail.url "traces" .root.Values.monitoring.tracesEndpoint) .name | default "" }}
 {{- end }}
 
-{{/* The ports in the values and the one in the URL, as a JSON list. */}}
+{{/* The ports in the values and those in the URL, which may have several hosts, as a JSON list. */}}
 {{- define "meshwright.outside-ports" -}}
-{{- $port := regexFind ":[0-9]+$" (regexFind "^[a-z]+://[^/?]+" .url) | trimPrefix ":" }}
 {{- $ports := .ports }}
-{{- with $port }}{{ $ports = append $ports (int .) | uniq }}{{ end }}
+{{- range splitList "," (regexReplaceAll "^.*(://|@)" (regexFind "^[a-z]+://[^/?]+" .url) "") }}
+{{- with regexFind ":[0-9]+$" . }}{{ $ports = append $ports (trimPrefix ":" . | int) | uniq }}{{ end }}
+{{- end }}
 {{- $ports | toJson }}
 {{- end }}
 

@@ -37,10 +37,12 @@ makes differently, for example with another user. Passwords are left out, becaus
 kubectl.kubernetes.io/default-container: {{ .name | replace "_" "-" }}
 {{- $unkept := dict "own" dict "clients" dict "databases" dict "broker" dict }}
 checksum/connections: {{ list .spec.existingSecret (include "meshwright.secret-environment" (merge (dict "generated" $unkept) .)) | toJson | sha256sum | trunc 16 }}
+{{- $annotations := dict }}
 {{- if .root.Values.linkerd.enabled }}
-{{ include "meshwright.linkerd-annotations" . }}
+{{- $annotations = include "meshwright.linkerd-annotations" . | fromYaml }}
+{{- with include "meshwright.skipped-ports" . }}{{ $_ := set $annotations "config.linkerd.io/skip-outbound-ports" . }}{{ end }}
 {{- end }}
-{{- with .spec.podAnnotations }}
+{{- with mergeOverwrite $annotations (.spec.podAnnotations | default dict) }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

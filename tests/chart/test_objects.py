@@ -317,6 +317,21 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
             assert int(annotations["config.linkerd.io/shutdown-grace-period"].removesuffix("s")) < grace_s
 
 
+@pytest.mark.parametrize("value", ["120", "119.5"])
+def test_a_longer_drain_is_not_cut_off(value: str) -> None:
+    """Kubernetes and the proxy wait for the times of the variables in the values."""
+    done = template(f"--set=workloads.env.SHUTDOWN_GRACE_S={value},edge.env.DRAIN_S_MAX=30")
+    assert done.returncode == 0, done.stderr
+    pods = {
+        each["metadata"]["name"]: each["spec"]["template"]
+        for each in objects(done.stdout)
+        if each["kind"] == "Deployment"
+    }
+    for name, grace_s in {"shop-orders": 160, "shop-edge": 180}.items():
+        assert pods[name]["spec"]["terminationGracePeriodSeconds"] == grace_s
+        assert pods[name]["metadata"]["annotations"]["config.linkerd.io/shutdown-grace-period"] == f"{grace_s - 5}s"
+
+
 @each_render
 def test_there_is_one_circuit_breaker(render: tuple[Object, ...]) -> None:
     """SERVICE_MESH is set exactly if Linkerd is on, so that only one of the two retries and breaks circuits."""

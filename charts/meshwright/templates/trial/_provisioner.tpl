@@ -28,7 +28,7 @@ spec:
 
 {{/* Nobody calls it, so it has no port, and it is ready once it runs. */}}
 {{- define "meshwright.provisioner-pod" -}}
-{{ include "meshwright.pod-base" (dict "root" .root "name" .name "user" 10001) }}
+{{ include "meshwright.pod-base" (dict "root" .root "name" .name "spec" .spec "user" 10001) }}
 containers:
   - name: {{ .name }}
     {{- include "meshwright.program" (dict "root" .root "module" "mesh.events.provision" "spec" (dict "args" (list "--keep"))) | nindent 4 }}

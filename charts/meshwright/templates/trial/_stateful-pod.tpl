@@ -1,6 +1,6 @@
 {{/* Mounts the data at /data, and the files and the Secret at /configuration. */}}
 {{- define "meshwright.stateful-pod" -}}
-{{ include "meshwright.pod-base" (dict "root" .root "name" .name "user" .values.user) }}
+{{ include "meshwright.pod-base" (dict "root" .root "name" .name "spec" .spec "user" .values.user) }}
 containers:
   - name: {{ .name }}
     image: {{ .values.image }}

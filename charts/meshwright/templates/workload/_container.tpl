@@ -73,4 +73,15 @@ the seconds without a request that end this earlier.
 {{/* Seconds for which running calls may continue. */}}
 {{- define "meshwright.drain-s" }}20{{ end }}
 
-{{- define "meshwright.termination-grace-s" }}{{ add (include "meshwright.leave-s" .) (include "meshwright.settle-s" .) (include "meshwright.quiet-s" .) (include "meshwright.drain-s" .) 13 }}{{ end }}
+{{/*
+Seconds after which Kubernetes kills a pod: the sum of the above, or of longer times in the variables
+of the values, and 13 more. Takes spec.
+*/}}
+{{- define "meshwright.termination-grace-s" }}
+{{- $seconds := add (include "meshwright.leave-s" .) 13 }}
+{{- range $variable, $time := dict "DRAIN_S_MAX" "settle" "DRAIN_QUIET_S" "quiet" "SHUTDOWN_GRACE_S" "drain" }}
+{{- $own := get ($.spec.env | default dict) $variable | float64 | ceil | int }}
+{{- $seconds = add $seconds (max $own (include (printf "meshwright.%s-s" $time) $)) }}
+{{- end }}
+{{- $seconds }}
+{{- end }}

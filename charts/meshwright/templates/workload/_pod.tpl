@@ -1,5 +1,5 @@
 {{- define "meshwright.pod" -}}
-{{ include "meshwright.pod-base" (dict "root" .root "name" .name "user" 10001) }}
+{{ include "meshwright.pod-base" (dict "root" .root "name" .name "spec" .spec "user" 10001) }}
 topologySpreadConstraints:
   {{- include "meshwright.topology-spread" . | nindent 2 }}
 {{- if .spec.database }}
@@ -12,7 +12,7 @@ volumes:
   {{- include "meshwright.tmp-volume" . | nindent 2 }}
 {{- end }}
 
-{{/* The fields that all pods of the release share. Takes root; name; user, the id that it runs as. */}}
+{{/* The fields that all pods of the release share. Takes root; name; spec; user, the id that it runs as. */}}
 {{- define "meshwright.pod-base" -}}
 serviceAccountName: {{ include "meshwright.fullname" . }}
 automountServiceAccountToken: false

@@ -8,6 +8,7 @@ from local.declarations.checkout import read_services
 from tests.chart.render import ROOT, helm, objects, template
 
 DATABASE = "shop-postgres"
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 
 REFUSED = {
     "an unknown value": ("edge.replica=3", r"at '/edge': additional properties 'replica' not allowed"),
@@ -88,6 +89,10 @@ REFUSED = {
     "a secret that all can read": (
         "services.orders.env.DATABASE_URL=postgresql://o:x@db/orders",
         r"services\.orders\.env\.DATABASE_URL: this variable is secret\. Set the service's existingSecret to a Secret",
+    ),
+    "a generated secret that all can read": (
+        "services.identity.env.STAFF_PASSWORD=password",
+        r"services\.identity\.env\.STAFF_PASSWORD: this variable is secret\.",
     ),
     "a secret for all": ("workloads.env.BROKER_URL=nats://o:x@nats", r"workloads\.env\.BROKER_URL: this variable is"),
     "no Prometheus operator": (
@@ -181,6 +186,8 @@ def test_the_trial_database_has_room_for_every_pod(values: str, more: int) -> No
         ("--set=image.tag=1", "image: meshwright:1\n"),
         ("--set=image.tag=0", "image: meshwright:0\n"),
         ("--set=image.tag=1.10", "image: meshwright:1.10\n"),
+        (f"--set=image.tag=1@{DIGEST}", f"image: meshwright:1@{DIGEST}\n"),
+        (f"--set=services.orders.image.tag=@{DIGEST}", f"image: meshwright@{DIGEST}\n"),
         ("--set-json=image.tag=20251129", "image: meshwright:20251129\n"),
         ("--set=services.orders.image.tag=7", "image: meshwright:7\n"),
         ("--set-json=workloads.env.BODY_BYTES_MAX=10485760", 'value: "10485760"\n'),
@@ -233,3 +240,11 @@ def test_a_release_whose_names_a_cluster_rejects(release: str, values: tuple[str
     else:
         assert re.search(expected, done.stderr), done.stderr
         assert "--set prefix=" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["workloads", "edge", "services.orders"])
+@pytest.mark.parametrize("section", ["env", "podAnnotations"])
+def test_a_section_may_be_empty(place: str, section: str) -> None:
+    """A section whose lines are all comments is null in YAML."""
+    done = template(f"--set-json={place}.{section}=null")
+    assert done.returncode == 0, done.stderr

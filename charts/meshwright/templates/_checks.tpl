@@ -6,13 +6,13 @@
 {{- include "meshwright.check-monitoring" . }}
 {{- include "meshwright.check-proxies" . }}
 {{- include "meshwright.check-direct-clients" . }}
-{{- include "meshwright.check-workload" (dict "place" "workloads" "spec" .Values.workloads "values" .Values.workloads) }}
+{{- include "meshwright.check-workload" (dict "root" . "place" "workloads" "spec" .Values.workloads "values" .Values.workloads) }}
 {{- with include "meshwright.edge" . | fromJson }}
-{{- include "meshwright.check-workload" (dict "place" "edge" "spec" . "values" $.Values.edge) }}
+{{- include "meshwright.check-workload" (dict "root" $ "place" "edge" "spec" . "values" $.Values.edge) }}
 {{- end }}
 {{- range $name, $spec := include "meshwright.services" . | fromJson }}
 {{- $values := get $.Values.services $name | default dict }}
-{{- include "meshwright.check-workload" (dict "place" (printf "services.%s" $name) "spec" $spec "values" $values) }}
+{{- include "meshwright.check-workload" (dict "root" $ "place" (printf "services.%s" $name) "spec" $spec "values" $values) }}
 {{- include "meshwright.check-contract" (dict "root" $ "name" $name) }}
 {{- include "meshwright.check-secret" (dict "root" $ "name" $name "spec" $spec) }}
 {{- end }}
@@ -62,18 +62,20 @@ with a hash of 11 characters (controller-revision-hash).
 {{- end }}
 {{- end }}
 
-{{/* Takes place; spec, the workload's values merged with the defaults; values, those that stand at the place. */}}
+{{/* Takes root; place; spec, the workload's values merged with the defaults; values, those that stand at the place. */}}
 {{- define "meshwright.check-workload" -}}
 {{- with .spec.autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 {{- fail (printf "\n\n%s.autoscaling: minReplicas is %v, but maxReplicas is %v. Set maxReplicas to at least minReplicas." $.place .minReplicas .maxReplicas) }}
 {{- end }}
 {{- end }}
+{{- $secrets := list "DATABASE_URL" "BROKER_URL" "SMTP_URL" "CLIENT_SECRET" "SERVICE_CLIENTS" }}
+{{- range .root.Files.Get "services.yaml" | fromYaml }}{{ $secrets = concat $secrets (.generatedSecrets | default list) }}{{ end }}
 {{- range $name, $_ := .values.env }}
 {{- if has $name (list "PORT" "GRPC_PORT" "OPS_PORT") }}
 {{- fail (printf "\n\n%s.env.%s: the chart sets the ports, because its probes and Services name them. Remove this variable." $.place $name) }}
 {{- end }}
-{{- if has $name (list "DATABASE_URL" "BROKER_URL" "SMTP_URL" "CLIENT_SECRET" "SERVICE_CLIENTS") }}
+{{- if has $name $secrets }}
 {{- fail (printf "\n\n%s.env.%s: this variable is secret. Set the service's existingSecret to a Secret that contains it, or see databaseUrl, brokerUrl and mail in values.yaml." $.place $name) }}
 {{- end }}
 {{- end }}

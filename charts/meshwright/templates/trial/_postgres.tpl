@@ -32,7 +32,7 @@ its new ones. Takes root; databases, the names of the services that have one.
 {{- range $name, $spec := include "meshwright.services" .root | fromJson }}
 {{- if has $name $databases }}
 {{- $pods := ternary $spec.autoscaling.maxReplicas $spec.replicas $spec.autoscaling.enabled }}
-{{- $pool := dig "env" "DATABASE_POOL_SIZE" 5 $spec | int }}
+{{- $pool := get ($spec.env | default dict) "DATABASE_POOL_SIZE" | default 5 | int }}
 {{- $connections = add $connections (mul 2 $pods (add $pool 3)) }}
 {{- end }}
 {{- end }}

@@ -19,7 +19,8 @@ resources:
 {{/* The image, the command and the security context. */}}
 {{- define "meshwright.program" -}}
 {{- $image := mergeOverwrite (deepCopy .root.Values.image) (.spec.image | default dict) -}}
-image: {{ $image.repository }}:{{ include "meshwright.text" $image.tag | default .root.Chart.AppVersion }}
+{{- $tag := include "meshwright.text" $image.tag | default .root.Chart.AppVersion -}}
+image: {{ $image.repository }}{{ hasPrefix "@" $tag | ternary "" ":" }}{{ $tag }}
 imagePullPolicy: {{ $image.pullPolicy }}
 command: {{ .spec.command | default (list "python" "-m" .module) | toJson }}
 {{- with .spec.args }}

@@ -88,7 +88,7 @@ def test_everything_is_documented() -> None:
 def test_a_method_has_a_timeout(method: DescMethod) -> None:
     """No call is without a limit that its contract names: a minute at most, a day if it streams."""
     timeout_s = policy_of(method).timeout_s
-    assert timeout_s is not None
+    assert timeout_s is not None, f"{method.name} has no timeout: add one to its (meshwright.policy.v1.method)"
     assert 0 < timeout_s <= (60 if method.method_kind == "unary" else 24 * 3600)
 
 

@@ -32,11 +32,15 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
     for method, path in _methods(image):
         yield from _method_problems(method, path, names, image)
     yield from _name_problems(image)
+    yield from _package_problems(names, image)
     for event, consumers in consumers_of_events(image):
         yield from _event_problems(event, consumers, names, image)
     for service in services:
         if not service.types:
-            why = f"There is no contract: proto/{service_folder(service)}/*.proto declares no gRPC service."
+            why = (
+                f"There is no contract: no .proto file of the package {PACKAGE_PREFIX}{service.name}.v1, in "
+                f"{PROTO}/{service_folder(service)}, declares a gRPC service."
+            )
             yield service.file.problem(why)
         if service.events and not service.declaration.database:
             why = "The service publishes or consumes events, which needs a database: add database = true."
@@ -129,6 +133,22 @@ def _name_problems(image: FileDescriptorSet) -> Iterator[Problem]:
         if first is not method:
             why = f"{method.name} is {name} in Python, and so is {first.name}: rename one of them."
             yield _problem(image, method.parent.file.name, path, why)
+
+
+def _package_problems(names: set[str], image: FileDescriptorSet) -> Iterator[Problem]:
+    """Yields the gRPC services with routes whose package is that of no service. The edge does not start without an
+    upstream for each.
+    """
+    for desc in image.to_registry():
+        if not isinstance(desc, DescService):
+            continue
+        has_owner = desc.type_name.startswith(PACKAGE_PREFIX) and workload_of(desc) in names
+        if not has_owner and not all(policy_of(method).internal for method in desc.methods):
+            why = (
+                f"No service has {desc.name} of the package {desc.file.proto.package}. Packages are "
+                f"{PACKAGE_PREFIX}<service>.v1, and the services are: {', '.join(sorted(names))}."
+            )
+            yield _problem(image, desc.file.name, (_SERVICE, list(desc.file.services).index(desc)), why)
 
 
 def _scope_problems(method: DescMethod, path: tuple[int, ...], image: FileDescriptorSet) -> Iterator[Problem]:

@@ -225,15 +225,18 @@ def test_an_event_that_nobody_publishes(checkout: Checkout) -> None:
 
 
 def test_an_event_of_a_service_that_is_not_there(checkout: Checkout) -> None:
-    """A contract may exist before its service, but its events can't be consumed."""
+    """A contract without routes may exist before its service, but its events can't be consumed."""
     for path in (checkout.root / "services/reviews").iterdir():
         path.unlink()
     line = line_of(checkout.contract, "consumers")
     assert checkout.problems() == [
-        f"{PROTO}:{line}: The event Reviewed is consumed, but there is no service that publishes it: services/reviews."
+        f"{PROTO}:{line_of(checkout.contract, 'service ReviewsService')}: No service has ReviewsService of the package "
+        "meshwright.reviews.v1. Packages are meshwright.<service>.v1, and the services are: shelf_labels.",
+        f"{PROTO}:{line}: The event Reviewed is consumed, but there is no service that publishes it: services/reviews.",
     ]
     checkout.service("shelf_labels", code=CALLING)
-    checkout.contract = HEAD + SERVICE
+    route = SERVICE[SERVICE.index("  rpc Get") : SERVICE.index("  rpc Rate")]
+    checkout.contract = HEAD + SERVICE.replace(route, "")
     assert checkout.problems() == []
 
 
@@ -307,8 +310,26 @@ def test_events_need_a_database(checkout: Checkout) -> None:
 def test_a_service_without_a_contract(checkout: Checkout) -> None:
     """The problem names the expected path of the contract."""
     checkout.service("returns")
-    why = "There is no contract: proto/meshwright/returns/v1/*.proto declares no gRPC service."
+    why = (
+        "There is no contract: no .proto file of the package meshwright.returns.v1, in proto/meshwright/returns/v1, "
+        "declares a gRPC service."
+    )
     assert checkout.problems() == [f"services/returns/service.toml:1: {why}"]
+
+
+@pytest.mark.parametrize("package", ["acme.reviews.v1", "meshwright.others.v1", "meshwright.reviews"])
+def test_a_package_names_the_service(checkout: Checkout, package: str) -> None:
+    """A gRPC service in the package of no service is reported, because the edge would have no upstream for it."""
+    checkout.contract = checkout.contract.replace("message M {}", "message M {}\nimport 'extra.proto';")
+    (checkout.root / "proto").mkdir()
+    (checkout.root / "proto/extra.proto").write_text(
+        HEAD.replace("meshwright.reviews.v1", package) + SERVICE.replace("Reviews", "Extra").replace("v1/r", "v1/x")
+    )
+    why = (
+        f"No service has ExtraService of the package {package}. "
+        "Packages are meshwright.<service>.v1, and the services are: reviews, shelf_labels."
+    )
+    assert f"proto/extra.proto:{line_of(HEAD, 'message M') + 1}: {why}" in checkout.problems()
 
 
 def test_code_that_is_not_python(checkout: Checkout) -> None:

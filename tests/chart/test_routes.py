@@ -1,6 +1,7 @@
 """Each method has one inbound route and at most one outbound route, and is retried only where that is safe."""
 
 from collections.abc import Iterator
+from math import ceil
 
 import pytest
 
@@ -24,6 +25,11 @@ def routes_of(method: Method, *, inbound: bool) -> Iterator[GRPCRoute]:
                     yield route
 
 
+def milliseconds_of(duration: str) -> int:
+    """Reads a duration in whole seconds or in whole milliseconds: Linkerd accepts no fractions."""
+    return int(duration.removesuffix("ms")) if duration.endswith("ms") else int(duration.removesuffix("s")) * 1000
+
+
 @each_method
 def test_a_method_is_routed_once_inbound(method: Method) -> None:
     """Each method has exactly one inbound route: of two only the older counts, without one the method is not found."""
@@ -41,7 +47,7 @@ def test_a_method_is_routed_once_outbound(method: Method) -> None:
     assert parent == ServiceRef(group="core", kind="Service", name=f"shop-{method.workload}", port=9000)
     delivery = route.metadata.annotations or Delivery.model_validate({})
     assert (delivery.retried_codes is not None) is method.repeatable
-    assert delivery.timeout == f"{method.timeout_s:.0f}s"
+    assert milliseconds_of(delivery.timeout or "") == ceil((method.timeout_s or 0) * 1000)
 
 
 @pytest.mark.parametrize("workload", sorted({method.workload for method in METHODS}))

@@ -1,5 +1,6 @@
 """Fields that are filled in from headers, and an update mask from the body: the request id (AIP-155), the etag
-(AIP-154), the resume token (the Last-Event-ID of server-sent events), the mask (AIP-134).
+(AIP-154), the resume token (the Last-Event-ID of server-sent events), the mask (AIP-134). Given masks, also those of
+reads (AIP-157), get the names of the contract.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,13 +9,13 @@ from typing import Any, Final
 from googleapis.google.api.field_behavior_pb import FieldBehavior, ext_field_behavior
 from protobuf import DescField, DescFieldValueMessage, DescMessage, Message
 
-from edge.bind.update_mask import declared_path
+from edge.bind.update_mask import declared_path, declared_path_in_any, read_resources
 from edge.contract.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.contract.route import Route
 from edge.http.entity_tags import ANY
 from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, parse_if_match
 from edge.protojson.client_paths import json_path
-from edge.protojson.fields import assign, descend, find_field, find_text_field, is_update_mask, value_at
+from edge.protojson.fields import assign, descend, find_field, find_text_field, is_read_mask, is_update_mask, value_at
 from edge.protojson.leaf_readers import text_leaf
 from edge.protojson.violations import InvalidValue, Violations
 
@@ -35,6 +36,8 @@ class HeaderFields:
         self._has_effects = route.method.has_effects
         mask = next(filter(is_update_mask, request.fields), None)
         self._mask = mask if route.http_method == "PATCH" else None
+        self._read_mask = next(filter(is_read_mask, request.fields), None)
+        self._read_resources = read_resources(route.method.desc.output)
         self._whole_body = route.whole_body
         self._resource = _resource(route) if self._mask is not None else None
         self._in_path = frozenset(fields[-1] for fields in route.variables if fields[0] is self._resource)
@@ -60,6 +63,8 @@ class HeaderFields:
                 self._resume_token.fill(message, event_id)
             except UnicodeDecodeError:
                 violations.add("Last-Event-ID", InvalidValue("is not the id of an event", "MALFORMED_HEADER"))
+        if self._read_mask is not None and (read := message[self._read_mask]) is not None:
+            read.paths = [declared_path_in_any(path, self._read_resources) for path in read.paths]
         if self._mask is not None and self._resource is not None:
             if (given := message[self._mask]) is not None:
                 given.paths = [declared_path(path, _message_of(self._resource)) for path in given.paths]

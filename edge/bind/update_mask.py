@@ -1,4 +1,4 @@
-"""Update masks: from the names that clients write to those that the contract declares.
+"""Masks of updates and reads: from the names that clients write to those that the contract declares.
 
 ProtoJSON writes a path as the lowerCamelCase of proto names, which is the JSON name of a field unless the contract
 declares another one. Clients know a field by its JSON name. A path is therefore looked up in the resource, first by
@@ -10,7 +10,7 @@ Only parts that name fields are looked up. The keys of maps and of Structs are d
 import re
 from typing import Final
 
-from protobuf import DescField, DescFieldValueMessage, DescMessage
+from protobuf import DescField, DescFieldValueList, DescFieldValueMessage, DescMessage
 
 from edge.protojson.any_and_struct import ANY, LIST_VALUE, STRUCT, VALUE
 from edge.protojson.fields import find_by_proto_name
@@ -21,9 +21,22 @@ _PART = re.compile(r"`[^`]*`|[^.]+")
 _WITHOUT_FIELDS: Final = frozenset({ANY, LIST_VALUE, STRUCT, VALUE})
 
 
+def read_resources(response: DescMessage) -> tuple[DescMessage, ...]:
+    """Returns the messages that the mask of a read may apply to: the response, or the resources that it lists."""
+    lists = (field.value.element for field in response.fields if isinstance(field.value, DescFieldValueList))
+    return response, *(element for element in lists if isinstance(element, DescMessage))
+
+
+def declared_path_in_any(path: str, resources: tuple[DescMessage, ...]) -> str:
+    """Returns the path with proto names, in the first of these messages that has its first field."""
+    first = to_snake_case(_parts(path)[0])
+    resource = next((each for each in resources if _find(each, first) is not None), resources[0])
+    return declared_path(path, resource)
+
+
 def declared_path(path: str, resource: DescMessage) -> str:
     """Returns the path with proto names. From a name that is no field of its message on, it is only in snake_case."""
-    parts = _PART.findall(path.written if isinstance(path, MaskPath) else path)
+    parts = _parts(path)
     at: DescMessage | DescField | None = resource  # the message whose field, or the map whose key, the next part is
     for index, part in enumerate(parts):
         if isinstance(at, DescMessage):
@@ -36,6 +49,10 @@ def declared_path(path: str, resource: DescMessage) -> str:
         elif at is not None:
             at = _message(at)
     return ".".join(parts)
+
+
+def _parts(path: str) -> list[str]:
+    return _PART.findall(path.written if isinstance(path, MaskPath) else path)
 
 
 def _message(field: DescField) -> DescMessage | None:

@@ -45,9 +45,17 @@ def find_by_proto_name(message: DescMessage, name: str) -> DescField | None:
 
 def is_update_mask(field: DescField | DescExtension) -> bool:
     """Returns whether a field has the mask of an update (AIP-134)."""
+    return field.name == "update_mask" and _is_mask(field)
+
+
+def is_read_mask(field: DescField | DescExtension) -> bool:
+    """Returns whether a field has the mask of a read (AIP-157)."""
+    return field.name == "read_mask" and _is_mask(field)
+
+
+def _is_mask(field: DescField | DescExtension) -> bool:
     value = field.value
-    is_mask = isinstance(value, DescFieldValueMessage) and value.message.type_name == FIELD_MASK
-    return is_mask and field.name == "update_mask"
+    return isinstance(value, DescFieldValueMessage) and value.message.type_name == FIELD_MASK
 
 
 def find_text_field(message: DescMessage, name: str) -> DescField | None:

@@ -141,8 +141,8 @@ _OF_TEXT: Final = {
     "google.protobuf.FieldMask": _field_mask(well_known.parse_field_mask_text),
     **dict.fromkeys(WRAPPERS, _wrapper(FROM_TEXT)),
 }
-update_mask: Final = _field_mask(well_known.parse_update_mask)
-"""Makes the reader of update masks in JSON."""
+resource_mask: Final = _field_mask(well_known.parse_resource_mask)
+"""Makes the reader of the masks of updates and reads in JSON."""
 
 TEXT_MESSAGES: Final = frozenset(_OF_TEXT)
 """The message types that have a text form in a path or query."""

@@ -23,8 +23,8 @@ from protobuf import (
 )
 
 from edge.protojson import any_and_struct
-from edge.protojson.fields import assign, fields_by_name, is_update_mask
-from edge.protojson.leaf_readers import NULL_VALUE, LeafReader, json_leaf, text_leaf, update_mask
+from edge.protojson.fields import assign, fields_by_name, is_read_mask, is_update_mask
+from edge.protojson.leaf_readers import NULL_VALUE, LeafReader, json_leaf, resource_mask, text_leaf
 from edge.protojson.reader import Reader
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import (
@@ -139,8 +139,8 @@ class Readers:
                 return ElementReader(self, enum)
             case DescFieldValueMessage(message=message):
                 reader = ElementReader(self, message)
-                if is_update_mask(field):
-                    reader.leaf = update_mask(message)
+                if is_update_mask(field) or is_read_mask(field):
+                    reader.leaf = resource_mask(message)
                 return reader
             case DescFieldValueList(element=element):
                 return _ListReader(ElementReader(self, element), self.depth_max, items_max(field_rules(field)))

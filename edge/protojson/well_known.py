@@ -76,9 +76,9 @@ def parse_field_mask(value: object) -> list[str]:
     return _paths(_text(value), MASK_PATH, "must be comma-separated field paths in lowerCamelCase")
 
 
-def parse_update_mask(value: object) -> list[str]:
-    """Returns the paths of an update mask in JSON, which may also be in snake_case, because they are looked up in the
-    resource, and the keys of its maps may have underscores. Raises InvalidValue.
+def parse_resource_mask(value: object) -> list[str]:
+    """Returns the paths of the mask of an update or a read in JSON, which may also be in snake_case, because they are
+    looked up in the resource, and the keys of its maps may have underscores. Raises InvalidValue.
     """
     return parse_field_mask_text(_text(value))
 

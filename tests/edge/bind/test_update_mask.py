@@ -31,6 +31,9 @@ service Masks {
   rpc Read(ReadRequest) returns (Thing) {
     option (google.api.http) = {get: "/v1/thing"};
   }
+  rpc List(ListRequest) returns (ListResponse) {
+    option (google.api.http) = {get: "/v1/things" additional_bindings {post: "/v1/things:search" body: "*"}};
+  }
 }
 message Thing {
   string name = 1;
@@ -52,6 +55,13 @@ message UpdateRequest {
   google.protobuf.FieldMask update_mask = 2 [(buf.validate.field).cel = {
     id: "no.name" message: "can't be the name" expression: "this.paths.all(path, path != 'name')"
   }];
+}
+message ListRequest {
+  google.protobuf.FieldMask read_mask = 1;
+}
+message ListResponse {
+  repeated Thing all_things = 1;
+  string next_page_token = 2;
 }
 message ReadRequest {
   google.protobuf.FieldMask read_mask = 1 [(buf.validate.field).field_mask.in = "first_name"];
@@ -80,11 +90,11 @@ async def edge(contract: Contract, things: Backend) -> AsyncIterator[Client]:
         yield client
 
 
-def received_paths(things: Backend) -> list[str]:
+def received_paths(things: Backend, request: str = "UpdateRequest", field: str = "update_mask") -> list[str]:
     """Returns the paths of the mask that reached the backend."""
-    desc: Any = things.registry.message("masks.v1.UpdateRequest")
-    request = desc.type.from_binary(things.calls[-1].request)
-    return list(request.update_mask.paths) if request.update_mask is not None else []
+    desc: Any = things.registry.message(f"masks.v1.{request}")
+    mask = getattr(desc.type.from_binary(things.calls[-1].request), field)
+    return list(mask.paths) if mask is not None else []
 
 
 @pytest.mark.parametrize(
@@ -118,6 +128,33 @@ async def test_only_the_names_of_fields_are_translated(
         await edge.patch("/v2/things/1", data={"updateMask": f"labels,{given}"}),
     ):
         assert (response.status_code, received_paths(things)) == (200, ["labels", declared]), response.text
+
+
+@pytest.mark.parametrize(
+    ("given", "declared"),
+    [
+        ("labels.fooBar", "labels.fooBar"),
+        ("labels.foo_bar", "labels.foo_bar"),
+        ("firstName", "first_name"),
+        ("partsById.fooBar.partSize", "parts_by_id.fooBar.part_size"),
+        ("allThings.*.labels.fooBar", "all_things.*.labels.fooBar"),
+        ("nextPageToken", "next_page_token"),
+        ("noField.fooBar", "no_field.foo_bar"),
+        ("*", "*"),
+    ],
+)
+async def test_the_mask_of_a_read_is_translated_in_the_response(
+    edge: Client, things: Backend, given: str, declared: str
+) -> None:
+    """A read mask (AIP-157) may apply to the response, or to the resources in it, and keeps the keys of maps."""
+    things.replies(things.message("masks.v1.ListResponse"))
+    for response in (
+        await edge.get("/v1/things", params={"readMask": f"{given},name"}),
+        await edge.post("/v1/things:search", json={"readMask": f"{given},name"}),
+    ):
+        assert response.status_code == 200, response.text
+        assert received_paths(things, "ListRequest", "read_mask") == [declared, "name"]
+    things.replies(things.message("masks.v1.Thing"))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ ERASED_USER: Final = "users/-"
 PURGED_PER_CALL_MAX: Final = 2
 """More than the one row that an erasure may add, so that the table stays bounded."""
 
+ERASED_PER_STATEMENT_MAX: Final = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class ErasedUsers:
@@ -59,6 +61,17 @@ class ErasedUsers:
             PURGED_PER_CALL_MAX,
         )
         await tx.execute(f"INSERT INTO {self.table} VALUES ($1, now()) ON CONFLICT DO NOTHING", user)
+
+
+async def erase_in_parts(tx: Connection, user: str, *, find: str, erase: str) -> None:
+    """Runs the statement `erase` for the rows that the query `find` returns for a user, both in terms of their `ctid`.
+    No other transaction may change these rows.
+
+    A member of staff may have written hundreds of thousands: more than one statement can erase within its time limit.
+    """
+    cursor = await tx.cursor(find, user)
+    while rows := await cursor.fetch(ERASED_PER_STATEMENT_MAX):
+        await tx.execute(erase, [row["ctid"] for row in rows])
 
 
 def erased_caller() -> Unauthenticated:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from mesh.database import Connection
-from mesh.erased_users import ErasedUsers
+from mesh.erased_users import ErasedUsers, erase_in_parts
 
 ERASED_USERS: Final = ErasedUsers("erased_users", "user_name", timedelta(days=1))
 
@@ -13,4 +13,9 @@ async def erase(tx: Connection, user: str) -> None:
     """Removes a user's name from adjustments, which are kept."""
     await ERASED_USERS.lock(tx, user)
     await ERASED_USERS.add(tx, user)
-    await tx.execute("UPDATE adjustments SET actor = '' WHERE actor = $1 AND actor <> ''", user)
+    await erase_in_parts(
+        tx,
+        user,
+        find="SELECT ctid FROM adjustments WHERE actor = $1 AND actor <> ''",
+        erase="UPDATE adjustments SET actor = '' WHERE ctid = ANY($1::tid[])",
+    )

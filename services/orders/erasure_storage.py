@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from mesh.database import Connection
-from mesh.erased_users import ERASED_USER, ErasedUsers
+from mesh.erased_users import ERASED_USER, ErasedUsers, erase_in_parts
 from services.orders import storage
 
 ERASED_CUSTOMERS: Final = ErasedUsers("erased_customers", "customer", timedelta(days=1))
@@ -49,11 +49,12 @@ async def anonymise(tx: Connection, customer: str) -> Sequence[UUID]:
 
 async def forget_staff(tx: Connection, user: str) -> None:
     """Replaces the name of a user in the changes of other users' orders by ERASED_USER. Call it after anonymise()."""
-    await tx.execute(
-        """
-        UPDATE order_changes SET actor = $2 FROM orders
-        WHERE uid = order_uid AND customer <> $1 AND actor = $1 AND actor LIKE 'users/%'
-        """,
+    await erase_in_parts(
+        tx,
         user,
-        ERASED_USER,
+        find="""
+        SELECT order_changes.ctid FROM order_changes JOIN orders ON uid = order_uid
+        WHERE customer <> $1 AND actor = $1 AND actor LIKE 'users/%'
+        """,
+        erase=f"UPDATE order_changes SET actor = '{ERASED_USER}' WHERE ctid = ANY($1::tid[])",
     )

@@ -8,6 +8,7 @@ import pytest
 from meshwright.identity.v1.events_pb import UserDeleted
 from meshwright.orders.v1.orders_pb import Order
 
+from mesh import erased_users
 from mesh.errors import Aborted, Unauthenticated
 from mesh.money import Money
 from services.orders import domain as orders
@@ -127,6 +128,29 @@ async def test_deleted_staff_leave_the_history_without_a_name(shop: Shop) -> Non
         ("users/ada", Order.State.PENDING),
         ("users/-", Order.State.CANCELLED),
     ]
+
+
+async def test_staff_who_changed_many_orders_are_erased_in_parts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No statement has so much to do that its time limit ends the erasure, at each try."""
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2, raising=False)
+    for _ in range(5):
+        order = await shop.create(("products/spade", 1))
+        await shop.cancel(order.name, subject="users/boss", scopes=STAFF_SCOPES)
+    async with shop.database.transaction() as tx:
+        await tx.execute(
+            """
+            CREATE FUNCTION limit_changes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF (SELECT count(*) FROM changed) > 2 THEN RAISE EXCEPTION 'too many rows'; END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER changes_are_limited AFTER UPDATE ON order_changes
+                REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION limit_changes();
+            """
+        )
+    await shop.consume(UserDeleted(user="users/boss"), "identity")
+    async with shop.database.transaction() as tx:
+        rows = await tx.fetch("SELECT actor, count(*) AS changes FROM order_changes GROUP BY actor ORDER BY actor")
+    assert [tuple(row) for row in rows] == [("users/-", 5), ("users/ada", 5)]
 
 
 async def test_no_order_is_changed_by_a_deleted_user(shop: Shop) -> None:

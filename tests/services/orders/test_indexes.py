@@ -29,8 +29,10 @@ FILL = {
     """,
     "order_changes": """
         INSERT INTO order_changes (order_uid, version, change_time, actor, state, pending_step, reason)
-        SELECT uid, number, now(), customer, 'pending', 'stock', '' FROM orders, generate_series(1, 3) AS number
-        WHERE $1::int > 0
+        SELECT uid, number, now(),
+            CASE number WHEN 3 THEN 'users/staff-' || get_byte(uuid_send(uid), 0) ELSE customer END,
+            'pending', 'stock', ''
+        FROM orders, generate_series(1, 3) AS number WHERE $1::int > 0
     """,
     "erased_customers": """
         INSERT INTO erased_customers SELECT 'users/erased-' || n, now() + (n - 100) * interval '1 s' - interval '1 day'
@@ -63,7 +65,7 @@ READS: dict[str, Read] = {
     "remember": lambda tx: erasure_storage.ERASED_CUSTOMERS.add(tx, "users/7"),
     "lock_unsold": lambda tx: erasure_storage.lock_unsold(tx, "users/7"),
     "anonymise": lambda tx: erasure_storage.anonymise(tx, "users/7"),
-    "forget_staff": lambda tx: erasure_storage.forget_staff(tx, "users/7"),
+    "forget_staff": lambda tx: erasure_storage.forget_staff(tx, "users/staff-7"),
     "list_changes": lambda tx: change_storage.list_changes(tx, uuid4(), page(int)),
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,6 +11,7 @@ from prometheus_client import Counter
 
 from mesh.background import keep_running, stop, wait
 from mesh.database import Database
+from mesh.errors import MeshError
 from services.notifications.domain.notification import Channel, DeliveryState
 from services.notifications.domain.retry_schedule import RetrySchedule
 from services.notifications.senders.channel import Sender, Undeliverable
@@ -20,9 +22,10 @@ UNDELIVERABLE: Final = Counter(
     "notifications_undeliverable_total", "Messages that can't be delivered, and are not tried again."
 )
 SCHEDULE: Final = RetrySchedule((5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800))
-WORKERS: Final = 4
+WORKERS: Final = 4  # for each channel, so that one that does not answer holds up no other
 POLL_PAUSE_S: Final = 1.0
-SEND_TIMEOUT_S: Final = 30.0  # much less than the lease, so that no message is sent by two workers at once
+SEND_TIMEOUT_S: Final = 30.0
+SETTLE_TIMEOUT_S: Final = 240.0  # with the other much less than the lease: no message is sent by two workers at once
 DRAIN_TIMEOUT_S: Final = 5.0
 
 log = structlog.get_logger()
@@ -54,7 +57,9 @@ class OutgoingMessages:
 
     async def __aenter__(self) -> Self:
         self._workers = [
-            asyncio.create_task(keep_running("outgoing messages", self._work, self._ended)) for _ in range(WORKERS)
+            asyncio.create_task(keep_running("outgoing messages", partial(self._work, channel), self._ended))
+            for channel in self._senders
+            for _ in range(WORKERS)
         ]
         return self
 
@@ -65,9 +70,9 @@ class OutgoingMessages:
         await asyncio.wait(self._workers, timeout=self._drain_s)
         await stop(self._workers)
 
-    async def _work(self) -> None:
+    async def _work(self, channel: Channel) -> None:
         async with self._database.transaction() as tx:
-            message = await outgoing_messages.take(tx)
+            message = await outgoing_messages.take(tx, channel)
         if message is None:
             await wait(self._ended, self._poll_pause_s)
         else:
@@ -97,6 +102,17 @@ class OutgoingMessages:
         UNDELIVERABLE.inc()
 
     async def _settle(self, message: OutgoingMessage, state: DeliveryState) -> None:
-        async with self._database.transaction() as tx:
-            await notifications.mark_delivered(tx, message.notification, message.channel, state)
-            await outgoing_messages.remove(tx, message)
+        """Records the result, if need be once the database is back: otherwise the message would be sent again."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + SETTLE_TIMEOUT_S
+        while True:
+            try:
+                async with self._database.transaction() as tx:
+                    await notifications.mark_delivered(tx, message.notification, message.channel, state)
+                    await outgoing_messages.remove(tx, message)
+            except MeshError:
+                if loop.time() > ends_at:
+                    raise
+                await asyncio.sleep(self._poll_pause_s)
+            else:
+                return

@@ -9,8 +9,10 @@ from mesh.database import Connection
 from services.notifications.domain.notification import Channel, Notification
 from services.notifications.storage import notifications
 
-LEASE: Final = timedelta(minutes=1)
-"""The time after which a message is sent again, because the process that took it has died."""
+LEASE: Final = timedelta(minutes=5)
+"""The time after which a message is sent again, because the process that took it has died. It has as long to record
+what became of the message, while the database is away.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +32,25 @@ async def add(tx: Connection, notification: Notification, channels: Iterable[Cha
     )
 
 
-async def take(tx: Connection) -> OutgoingMessage | None:
-    """Takes the message that has been due for longest, for LEASE. Returns None if none is due."""
+async def take(tx: Connection, channel: Channel) -> OutgoingMessage | None:
+    """Takes the message on a channel that has been due for longest, for LEASE. Returns None if none is due."""
     row = await tx.fetchrow(
         """
         UPDATE outgoing_messages SET attempts = attempts + 1, due_time = now() + $1::interval
         WHERE (notification_uid, channel) = (
             SELECT notification_uid, channel FROM outgoing_messages
-            WHERE due_time <= now() ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
+            WHERE channel = $2 AND due_time <= now() ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
         )
-        RETURNING notification_uid, channel, attempts
+        RETURNING notification_uid, attempts
         """,
         LEASE,
+        channel.value,
     )
     if row is None:
         return None
     notification = await notifications.find(tx, row["notification_uid"])
     assert notification is not None, "a message is deleted with its notification"
-    return OutgoingMessage(notification, Channel(row["channel"]), row["attempts"])
+    return OutgoingMessage(notification, channel, row["attempts"])
 
 
 async def postpone(tx: Connection, message: OutgoingMessage, pause_s: float) -> None:

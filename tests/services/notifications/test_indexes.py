@@ -10,6 +10,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Connection, Database
+from services.notifications.domain.notification import Channel
 from services.notifications.domain.phone_code import PhoneCode
 from services.notifications.domain.webhook_delivery import Message
 from services.notifications.storage import (
@@ -121,7 +122,7 @@ READS: dict[str, Read] = {
     "find_in_app": lambda tx: notifications.find_in_app(tx, uuid4(), lock=True),
     "purge": lambda tx: notifications.purge(tx, 100),
     "delete_of": lambda tx: notifications.delete_of(tx, "users/7"),
-    "outgoing take": outgoing_messages.take,
+    "outgoing take": lambda tx: outgoing_messages.take(tx, Channel.EMAIL),
     "endpoints count_of": lambda tx: webhook_endpoints.count_of(tx, "users/7"),
     "endpoints find": lambda tx: webhook_endpoints.find(tx, ENDPOINT, lock=True),
     "list_endpoints": deep_endpoints,

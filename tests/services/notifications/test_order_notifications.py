@@ -21,21 +21,23 @@ from protobuf import Message
 
 from mesh.client import Channel as GrpcChannel
 from mesh.database import Database
+from mesh.database.database import LOCK_TIMEOUT_S
 from mesh.events import Event
 from services.notifications.clients import Users
 from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.consumers.orders import OrderConsumers
 from services.notifications.consumers.payments import PaymentConsumers
 from services.notifications.domain.keyed_hash import KeyedHash
-from services.notifications.domain.notification import Channel
+from services.notifications.domain.notification import Channel, Kind, Notification
 from services.notifications.domain.phone_code import PhoneCode
 from services.notifications.domain.preferences import Preferences
 from services.notifications.domain.retry_schedule import RetrySchedule
 from services.notifications.domain.webhook_endpoint import EndpointDetails, WebhookEndpoint
 from services.notifications.letters import Letters
 from services.notifications.notifier import Notifier
+from services.notifications.senders.channel import Sender
 from services.notifications.senders.mail import Mailer, MailSender
-from services.notifications.senders.outgoing_messages import OutgoingMessages
+from services.notifications.senders.outgoing_messages import WORKERS, OutgoingMessages
 from services.notifications.storage import phone_codes, preferences, webhook_endpoints
 from services.notifications.webhook_publisher import WebhookPublisher
 from tests.given_token import GivenToken
@@ -281,6 +283,49 @@ async def test_a_worker_that_dies_loses_no_mail(shop: Shop) -> None:
     await shop.until_state("sent")
     first, second = shop.mail.messages
     assert first["Message-ID"] == second["Message-ID"]
+
+
+async def test_a_mail_that_was_sent_is_recorded_once_the_database_is_back(shop: Shop) -> None:
+    """It is not sent again because the database did not answer when the mail server had accepted it."""
+    await shop.handle(OrderCancelled(order=ORDER))
+    async with shop.database.session() as session, asyncio.TaskGroup() as tasks:
+
+        async def unlock() -> None:
+            await asyncio.sleep(LOCK_TIMEOUT_S + 1)
+            await session.execute("ROLLBACK")
+
+        async def send(notification: Any) -> None:
+            await session.execute("BEGIN; LOCK TABLE outgoing_messages")
+            await MailSender.send(shop.sender, notification)
+            tasks.create_task(unlock())
+
+        shop.sender.send = send  # type: ignore[method-assign]
+        await shop.work()
+        await shop.until_state("sent")
+    assert len(shop.mail.messages) == 1
+
+
+async def test_a_channel_that_does_not_answer_holds_up_no_other(shop: Shop) -> None:
+    """Not even if as many messages wait for it as there are workers."""
+    for number in range(WORKERS):
+        await shop.handle(OrderCancelled(order=ORDER), event_id=str(number))
+    channels = {Kind.ORDER_CANCELLED: frozenset({Channel.SMS})}
+    async with shop.database.transaction() as tx:
+        await preferences.write(tx, Preferences("users/ada", channels, "+4930123456", datetime.now(UTC), 1))
+    await shop.handle(OrderCancelled(order=ORDER))
+    sent = asyncio.Event()
+
+    class Silent:
+        async def send(self, notification: Notification) -> None:
+            await asyncio.Event().wait()
+
+    class Answering:
+        async def send(self, notification: Notification) -> None:
+            sent.set()
+
+    senders: dict[Channel, Sender] = {Channel.EMAIL: Silent(), Channel.SMS: Answering()}
+    async with OutgoingMessages(shop.database, senders, poll_pause_s=0.02, drain_s=0), asyncio.timeout(20):
+        await sent.wait()
 
 
 async def test_several_workers_send_each_message_once(shop: Shop) -> None:

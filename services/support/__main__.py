@@ -8,6 +8,7 @@ from services.support import storage
 from services.support.chat import Chats
 from services.support.consumers import Consumers
 from services.support.handlers import SupportHandlers
+from services.support.posting import Posting
 from services.support.presence import Presence
 from services.support.settings import SupportSettings
 
@@ -20,7 +21,9 @@ async def wire(process: Process, settings: SupportSettings) -> None:
     await process.enter(Inbox(database, broker, service=process.name, handlers=Consumers().handlers()))
     changes = await process.enter(ChangeListener(database, storage.CHANNEL))
     presence = await process.enter(Presence(database))
-    await serve(process, settings, SupportHandlers(database, Chats(database, changes, presence)))
+    posting = Posting(database)
+    chats = Chats(database, changes, presence, posting)
+    await serve(process, settings, SupportHandlers(database, chats, posting))
 
 
 if __name__ == "__main__":

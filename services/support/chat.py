@@ -17,7 +17,7 @@ from services.support import presence_storage, storage
 from services.support.domain import Actor, uid_of, visible_to
 from services.support.erasure_storage import ERASED_USERS
 from services.support.messages import posted_response, rejected_response
-from services.support.posting import post
+from services.support.posting import Posting
 from services.support.presence import Presence
 from services.support.token_bucket import TokenBucket
 from services.support.view import View, resume_of
@@ -37,10 +37,11 @@ class Chats:
     that reads slowly holds back its own stream only, and any replica can continue a stream from a number of a message.
     """
 
-    def __init__(self, database: Database, changes: ChangeListener, presence: Presence) -> None:
+    def __init__(self, database: Database, changes: ChangeListener, presence: Presence, posting: Posting) -> None:
         self._database = database
         self._changes = changes
         self._presence = presence
+        self._posting = posting
         self._turns = asyncio.Semaphore(max(1, database.connections_max - SPARE_CONNECTIONS))
 
     async def stream(
@@ -66,8 +67,9 @@ class Chats:
     async def _post(self, uid: UUID, actor: Actor, each: Post) -> ChatResponse:
         """Posts a message; returns the result. It waits for its turn, instead of failing when many post at once."""
         try:
-            async with self._turns:
-                message = await post(self._database, uid, actor, each.text, each.request_id, field="post.text")
+            message = await self._posting.post(
+                uid, actor, each.text, each.request_id, field="post.text", place=self._turns
+            )
         except MeshError as error:
             return rejected_response(each.request_id, error)
         return posted_response(each.request_id, message)

@@ -39,7 +39,7 @@ from services.support.domain import Actor, Conversation, State, check_room, uid_
 from services.support.erasure_storage import ERASED_USERS
 from services.support.messages import chat_message, conversation_message, participant_message
 from services.support.open_streams import OpenStreams
-from services.support.posting import post
+from services.support.posting import Posting
 from services.support.view import resume_of
 
 STAFF_SCOPE = "support.manage"
@@ -55,9 +55,10 @@ _STATES = {
 class SupportHandlers(SupportServiceBase):
     """The handlers of SupportService."""
 
-    def __init__(self, database: Database, chats: Chats) -> None:
+    def __init__(self, database: Database, chats: Chats, posting: Posting) -> None:
         self._database = database
         self._chats = chats
+        self._posting = posting
         self._open_streams = OpenStreams()
 
     async def create_conversation(self, request: CreateConversationRequest, call: Call) -> ConversationMessage:
@@ -115,9 +116,7 @@ class SupportHandlers(SupportServiceBase):
         """Posts a message, once for each request_id."""
         text = (request.message or ChatMessageMessage()).text
         uid = uid_of(request.parent)
-        return chat_message(
-            await post(self._database, uid, _actor(call), text, request.request_id, field="message.text")
-        )
+        return chat_message(await self._posting.post(uid, _actor(call), text, request.request_id, field="message.text"))
 
     async def list_messages(self, request: ListMessagesRequest, call: Call) -> ListMessagesResponse:
         """Lists the messages of a conversation."""

@@ -32,6 +32,7 @@ from mesh.database import ChangeListener, Database
 from services.support import storage
 from services.support.chat import Chats
 from services.support.handlers import SupportHandlers
+from services.support.posting import Posting
 from services.support.presence import Presence
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
@@ -53,10 +54,11 @@ class Replica:
     @contextlib.asynccontextmanager
     async def running(cls, issuer: Issuer, database: Database, *, renew_every_s: float = 10.0) -> AsyncIterator[Self]:
         """Starts a replica, and drains it at the end."""
+        posting = Posting(database)
         async with (
             ChangeListener(database, storage.CHANNEL) as changes,
             Presence(database, renew_every_s=renew_every_s) as presence,
-            serving(issuer, SupportHandlers(database, Chats(database, changes, presence))) as port,
+            serving(issuer, SupportHandlers(database, Chats(database, changes, presence, posting), posting)) as port,
             channel_to(port, "support") as channel,
         ):
             yield cls(SupportServiceClient(channel), issuer, port)

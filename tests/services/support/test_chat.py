@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from meshwright.support.v1.support_grpc import SupportServiceClient
 from meshwright.support.v1.support_pb import ChatMessage, Conversation, PostResult
 
 from mesh.database import Database
-from mesh.errors import InvalidArgument, ResourceExhausted, Unavailable
-from services.support.domain import CUSTOMER_STREAMS_MAX
+from mesh.errors import Aborted, InvalidArgument, ResourceExhausted, Unavailable
+from services.support import posting
+from services.support.domain import CUSTOMER_STREAMS_MAX, uid_of
 from services.support.storage import READ_MAX
 from tests.issuer import Issuer
 from tests.services.calls import channel_to
 from tests.services.support.replica import Replica, User
+from tests.services.support.waiting import are_waiting, eventually, waiting_count
 
 REQUEST_ID = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
 
@@ -213,6 +216,45 @@ async def test_a_client_that_reads_nothing_harms_nobody(ada: User, eve: User) ->
         for number in range(50):
             await eve.post(name, f"{number} {'x' * 3900}")
         assert [text.split()[0] for text in await ours.texts(50)] == [str(number) for number in range(50)]
+
+
+async def test_a_conversation_that_is_locked_keeps_no_connections(
+    database: Database, ada: User, bob: User, eve: User
+) -> None:
+    """Its posts wait, as while a replica is frozen; other conversations go on, by calls and streams."""
+    name, other = (await ada.create()).name, (await bob.create()).name
+    count = 2 * database.connections_max
+    async with contextlib.AsyncExitStack() as stack:
+        chats = [await stack.enter_async_context(eve.chat(name)) for _ in range(count)]
+        his = await stack.enter_async_context(bob.chat(other))
+        async with database.transaction() as tx:
+            await tx.execute("SELECT FROM conversations WHERE uid = $1 FOR NO KEY UPDATE", uid_of(name))
+            for number, chat in enumerate(chats):
+                chat.post(f"{number}")
+            calls = [asyncio.create_task(ada.post(name, "Hello")) for _ in range(count)]
+            await eventually(partial(are_waiting, database, 1))
+            posted = his.post("Hi")
+            assert (await his.result()).request_id == posted
+            assert (await bob.get(other)).message_count == 1
+            assert await waiting_count(database) <= 1
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_a_post_waits_a_limited_time_for_its_turn(
+    database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be repeated."""
+    monkeypatch.setattr(posting, "TURN_TIMEOUT_S", 0.05)
+    name = (await ada.create()).name
+    async with database.transaction() as tx:
+        await tx.execute("SELECT FROM conversations WHERE uid = $1 FOR NO KEY UPDATE", uid_of(name))
+        first = asyncio.create_task(ada.post(name, "Hello"))
+        await eventually(partial(are_waiting, database, 1))
+        with pytest.raises(Aborted) as caught:
+            await ada.post(name, "Hello?", REQUEST_ID)
+    assert (caught.value.reason, caught.value.retry_after_s) == ("CONCURRENT_CHANGE", 1)
+    await asyncio.gather(first, return_exceptions=True)
+    await ada.post(name, "Hello?", REQUEST_ID)
 
 
 async def test_a_stopping_server_ends_streams_so_that_clients_resume(issuer: Issuer, database: Database) -> None:

@@ -1,7 +1,7 @@
 """Presence of participants over several replicas, one of which may be killed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -17,15 +17,9 @@ from services.support.presence import Presence
 from services.support.presence_storage import EXPIRES_AFTER, OpenStream
 from tests.issuer import Issuer
 from tests.services.support.replica import Replica, User
+from tests.services.support.waiting import are_waiting, eventually
 
 RENEW_EVERY_S = 0.05
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Waits until a condition is true."""
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def age(database: Database, by: timedelta) -> None:
@@ -190,9 +184,3 @@ async def has_streams(database: Database, count: int, *, other_than: Sequence[UU
     async with database.transaction() as tx:
         query = "SELECT count(*) = $1 FROM open_streams WHERE uid <> ALL($2)"
         return bool(await tx.fetchval(query, count, list(other_than)))
-
-
-async def are_waiting(database: Database, count: int) -> bool:
-    """Returns whether this number of transactions waits for locks."""
-    async with database.transaction() as tx:
-        return bool(await tx.fetchval("SELECT count(DISTINCT pid) = $1 FROM pg_locks WHERE NOT granted", count))

@@ -70,6 +70,43 @@ async def test_deleted_staff_leave_their_answers_without_a_name(database: Databa
     assert (await ada.participants(name)).keys() == {"users/ada"}
 
 
+@pytest.mark.parametrize("user", ["users/ada", "users/eve"])
+async def test_any_number_of_messages_is_erased(database: Database, user: str) -> None:
+    """No statement changes more of them than it has time for."""
+    async with database.transaction() as tx:
+        await tx.execute(LIMITED_STATEMENTS)
+        await tx.execute("""
+            INSERT INTO conversations
+            SELECT gen_random_uuid(), 'users/ada', 'A blunt saw', 'open', 1000, now(), now(), 1
+            FROM generate_series(1, 50)
+        """)
+        await tx.execute("INSERT INTO participants SELECT uid, 'users/eve', true, now() FROM conversations")
+    async with database.transaction() as tx:
+        await tx.execute("""
+            INSERT INTO messages SELECT uid, number, 'users/eve', true, 'Hello', now(), gen_random_uuid()
+            FROM conversations, generate_series(1, 1000) AS number
+        """)
+    await delete(database, user)
+    assert await traces(database, user) == {"public.erased_users": 1}
+
+
+LIMITED_STATEMENTS = """
+    CREATE FUNCTION refuse_many() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_TABLE_NAME = 'messages' THEN
+            ASSERT (SELECT count(*) FROM changed) <= 20000;
+        ELSE
+            ASSERT (SELECT sum(message_count) FROM changed) <= 20000;
+        END IF;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER limited AFTER UPDATE ON messages REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_many();
+    CREATE TRIGGER limited AFTER DELETE ON conversations REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_many();
+"""
+
+
 async def test_deleted_staff_are_shown_as_gone(database: Database, ada: User, eve: User) -> None:
     """The customer's open stream reports it, though nothing of them is stored any more."""
     name = (await ada.create()).name

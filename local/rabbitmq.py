@@ -31,6 +31,7 @@ log.console.level = warning
 log.file = false
 load_definitions = {definitions}
 disk_free_limit.absolute = 256MB
+max_message_size = 1048576
 raft.wal_max_size_bytes = 67108864
 """
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import local.rabbitmq
 from local.rabbitmq import RabbitMQServer as RabbitMQNode
 from mesh.errors import Unavailable
 from mesh.events import Broker, connect
+from mesh.events.outbox import EVENT_SIZE_BYTES_MAX
 from mesh.events.rabbitmq import connection
 from mesh.events.rabbitmq.provision import provision
 from tests.broker import RABBITMQ_ADMIN
@@ -70,3 +72,17 @@ async def test_events_are_consumed_while_none_can_be_published(tmp_path: Path, m
         assert taken == ["a", "b", "c"]
         async with connect(url, "test") as broker:
             assert await (await subscribe(broker)).next() == (), "the broker has their acknowledgements"
+
+
+async def test_a_message_that_is_larger_than_any_event_is_refused(tmp_path: Path) -> None:
+    """No service fills the memory of others; the largest event is delivered."""
+    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
+        url = server.url(RABBITMQ_ADMIN.name)
+        await provision(url, [NOTE], CONSUMERS)
+        async with connect(url, "test") as broker:
+            with pytest.raises(Unavailable):
+                await broker.publish(replace(event("a"), payload=bytes(8 * EVENT_SIZE_BYTES_MAX)))
+            largest = replace(event("a"), payload=bytes(EVENT_SIZE_BYTES_MAX))
+            await publish(broker, largest)
+            delivery = await take(await subscribe(broker))
+            assert delivery.payload == largest.payload

@@ -25,7 +25,7 @@ async def provision(
     queue_settle_s: float = QUEUE_SETTLE_S,
 ) -> None:
     """Creates the exchanges of these types, and the queues of these consumers. A consumer that no longer consumes a
-    type does not get it any more; nothing else is deleted. Raises Unavailable.
+    type does not get it any more; nothing else is deleted. Raises Unavailable, also if a queue is of another kind.
     """
     with translated_failures():
         async with await open_connection(url, PROVISIONER) as connection, connection.channel() as channel:
@@ -40,8 +40,9 @@ async def _provision(
     queue_settle_s: float,
 ) -> None:
     # One consumer of a queue is active; another replica takes over when that one has gone.
-    new = [name for name in (REJECTED, *consumers) if not await exists(connection, queue=name)]
-    for name in new:
+    queues = (REJECTED, *consumers)
+    new = [name for name in queues if not await exists(connection, queue=name)]
+    for name in queues:  # an existing one too: RabbitMQ refuses it if it is of another kind, which keeps no order
         arguments: Arguments = {"x-queue-type": "quorum", "x-single-active-consumer": name != REJECTED}
         await channel.declare_queue(name, durable=True, arguments=arguments, timeout=REQUEST_TIMEOUT_S)
     if new:

@@ -70,6 +70,16 @@ async def test_existing_queues_are_updated_and_none_is_deleted(server: RabbitMQS
             await broker.subscribe("a", [ONE, TWO])
 
 
+async def test_an_existing_queue_of_another_kind_is_an_error(server: RabbitMQServer) -> None:
+    """Two subscribers of a queue without a single active consumer would get events out of order."""
+    url = server.url(RABBITMQ_ADMIN.name)
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await channel.declare_queue("a", durable=True)
+    with pytest.raises(Unavailable) as caught:
+        await provision(url, [ONE], {"a": [ONE]})
+    assert "inequivalent arg" in str(caught.value.__cause__)
+
+
 async def test_the_command_provisions_the_broker_for_the_contracts(server: RabbitMQServer) -> None:
     """With the permissions of the provisioner the command succeeds, and can be repeated."""
     assert await missing_routes(server)

@@ -35,7 +35,8 @@ def parse_image(content: bytes, source: str) -> FileDescriptorSet:
     try:
         image = FileDescriptorSet.FromString(content)
     except DecodeError as error:
-        raise InvalidArgument(f"{source} is not a descriptor image. Make one with `buf build -o`.") from error
+        hint = "Make one with `buf build -o`, or name a folder of .proto files."
+        raise InvalidArgument(f"{source} is not a descriptor image. {hint}") from error
     if not image.file or not all(file.name for file in image.file):
         raise InvalidArgument(f"{source} contains no .proto files. Make an image with `buf build -o`.")
     return image

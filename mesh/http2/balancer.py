@@ -77,7 +77,8 @@ class Balancer:
             while connection is None:
                 is_over = self._is_closed or (fails_fast and self.error is not None)
                 if is_over or not await _wait_for(change, until):
-                    raise unavailable(f"failed to connect to all addresses: {self.error or 'it takes too long'}")
+                    why = self.error or "it takes too long"
+                    raise unavailable(f"failed to connect to all addresses of {self._host}, port {self._port}: {why}")
                 connection = self._find()
             return connection
 

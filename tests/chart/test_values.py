@@ -112,12 +112,15 @@ def test_a_wrong_value_is_refused_where_it_stands(value: str, expected: str) -> 
 
 
 def test_a_cluster_without_linkerd_is_refused() -> None:
-    """The sentence names the kind that is missing, and both ways out."""
+    """The sentence names the kind that is missing, both ways out, and all that `helm template` has to be told."""
     done = helm("template", "shop", ".", "--kube-version", "1.34.0")
     assert done.returncode != 0
     assert "This cluster does not know policy.linkerd.io/v1beta3/Server." in done.stderr
     assert "linkerd install --crds | kubectl apply -f -" in done.stderr
     assert "--set linkerd.enabled=false" in done.stderr
+    known = re.findall(r"--api-versions (\S+?)[) ]", done.stderr + " ")
+    told = [part for api in known for part in ("--api-versions", api)]
+    assert helm("template", "shop", ".", "--kube-version", "1.34.0", *told).returncode == 0
 
 
 def test_a_cluster_without_linkerd_takes_a_release_without_it() -> None:

@@ -20,9 +20,10 @@
 
 {{- define "meshwright.check-linkerd" -}}
 {{- if .Values.linkerd.enabled }}
-{{- range list "policy.linkerd.io/v1beta3/Server" "gateway.networking.k8s.io/v1/GRPCRoute" }}
+{{- $apis := list "policy.linkerd.io/v1beta3/Server" "gateway.networking.k8s.io/v1/GRPCRoute" }}
+{{- range $apis }}
 {{- if not ($.Capabilities.APIVersions.Has .) }}
-{{- fail (printf "\n\nThis cluster does not know %s. Install the Gateway API, and Linkerd:\n\n    linkerd install --crds | kubectl apply -f - && linkerd install | kubectl apply -f -\n\nor install without Linkerd: --set linkerd.enabled=false. (helm template asks no cluster; pass it --api-versions %s)" . .) }}
+{{- fail (printf "\n\nThis cluster does not know %s. Install the Gateway API, and Linkerd:\n\n    linkerd install --crds | kubectl apply -f - && linkerd install | kubectl apply -f -\n\nor install without Linkerd: --set linkerd.enabled=false. (helm template asks no cluster; pass it --api-versions %s)" . (join " --api-versions " $apis)) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -22,6 +22,7 @@ def test_a_gzipped_image_is_read(tmp_path: Path) -> None:
     [
         (b"", "contains no .proto files"),
         (b"\xff\xff\xff", "is not a descriptor image"),
+        (b'syntax = "proto3";', "is not a descriptor image. .*, or name a folder of .proto files"),
         (b"\x0a\x00", "contains no .proto files"),
         (gzip.compress(b"x" * 100, mtime=0)[:-4], "is a corrupt gzip file"),
         (b"\x1f\x8b" + b"x" * 20, "is a corrupt gzip file"),

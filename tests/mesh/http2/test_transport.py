@@ -155,6 +155,15 @@ async def test_a_call_that_is_made_again_can_be_cancelled(is_noticed: bool) -> N
     assert frames.HEADERS not in seen
 
 
+async def test_a_host_that_cannot_be_reached_is_named() -> None:
+    """The error has the host and the port, which the log shows to whoever configured them."""
+    port = free_port()
+    async with transport_to(f"localhost:{port}") as transport:
+        with pytest.raises(CallError, match=rf"to all addresses of localhost, port {port}: ") as caught:
+            await call(transport, timeout_s=2)
+    assert caught.value.code == Code.UNAVAILABLE
+
+
 @pytest.mark.parametrize("streams", [False, True])
 async def test_a_call_is_not_made_again_for_ever(streams: bool) -> None:
     """A server that refuses every call is unavailable."""

@@ -19,8 +19,8 @@ from edge.openapi.quoted_values import UUID, quoted_value
 from edge.openapi.schemas.message_schemas import MessageSchemas
 from edge.openapi.schemas.schema_variant import SchemaVariant
 from edge.openapi.schemas.well_known_schemas import wrapped_scalar
+from edge.openapi.validation_rules.enum_rules import usual_name
 from edge.openapi.validation_rules.keywords import given_rules
-from edge.protojson.fields import values_in_order
 from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
 from mesh.contract.descriptors import element_of
@@ -122,7 +122,7 @@ def value_of(element: DescMessage | DescEnum | ScalarType, object_of: Callable[[
     if isinstance(element, ScalarType):
         return _scalar(element)
     if isinstance(element, DescEnum):
-        return _name_in(element)
+        return usual_name(element, {value.number for value in element.values})
     if element.type_name in WRAPPERS:
         return _scalar(wrapped_scalar(element))
     if element.type_name in _WELL_KNOWN:
@@ -139,14 +139,6 @@ def has_example(field: DescField) -> bool:
     """Returns whether the contract itself gives a field an example."""
     rules = field_rules(field)
     return rules is not None and rules.type is not None and "example" in given_rules(rules.type.value)
-
-
-def _name_in(enum: DescEnum) -> str:
-    """Returns the name of a value: the first that is not zero, if there is one."""
-    values = list(values_in_order(enum))
-    named = [value for value in values if value.number and not value.deprecated]
-    first = next(iter(named or values))
-    return first.json_name or first.name
 
 
 def _example_of(schema: Schema) -> Any:

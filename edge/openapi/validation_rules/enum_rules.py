@@ -1,6 +1,6 @@
 """The rules of enums as JSON Schema."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from protobuf import DescEnum, DescExtension, DescField, DescFieldValueEnum, DescFieldValueList
 from protovalidate._gen.buf.validate.validate_pb import EnumRules
@@ -31,9 +31,20 @@ def constrain_enum(
             schema |= {"type": "string", "enum": values}
         else:
             add_for_validators(schema, {"enum": values})
+        if (name := usual_name(enum, allowed)) is not None:
+            schema["examples"] = [name]
     elif rules.not_in:
         add_for_validators(schema, {"not": {"enum": names_and_numbers(enum, rules.not_in, is_text=is_text)}})
     return []
+
+
+def usual_name(enum: DescEnum, numbers: Collection[int]) -> str | None:
+    """Returns the name of one of these values for examples: the first that is neither zero nor deprecated, if there is
+    one. Zero is the value that is not set, which other rules may exclude.
+    """
+    values = [value for value in values_in_order(enum) if value.number in numbers]
+    named = [value for value in values if value.number and not value.deprecated]
+    return next((value.json_name or value.name for value in named or values), None)
 
 
 def names_and_numbers(enum: DescEnum, numbers: Iterable[int], *, is_text: bool) -> list[str | int]:

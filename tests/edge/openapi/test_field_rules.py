@@ -84,6 +84,11 @@ def schema_of(field: str, tmp_path: Path) -> dict[str, Any]:
         ("int64 f1 = 1 [(buf.validate.field).required = true];", ["1", 1], ["0", 0]),
         ("bool f1 = 1 [(buf.validate.field).required = true];", [True], [False]),
         ("E f1 = 1 [(buf.validate.field).required = true];", ["E_A", 1], ["E_UNSPECIFIED", 0]),
+        (
+            "E f1 = 1 [(buf.validate.field).required = true, (buf.validate.field).enum.defined_only = true];",
+            ["E_A", 2],
+            ["E_UNSPECIFIED", 0, 3],
+        ),
         *(
             (f"{field}, (buf.validate.field).ignore = IGNORE_IF_ZERO_VALUE];", [*zero, *right], wrong)
             for field, zero, right, wrong in (

@@ -157,6 +157,30 @@ def test_an_edge_that_knows_its_clients_may_be_open_to_the_public(values: tuple[
 
 
 @pytest.mark.parametrize(
+    ("values", "policy"),
+    [
+        ("type=ClusterIP", None),
+        ("type=LoadBalancer", "Local"),
+        ("type=NodePort", "Local"),
+        ("type=LoadBalancer,edge.service.externalTrafficPolicy=Cluster", "Cluster"),
+        ("type=LoadBalancer,edge.trustedProxies={10.0.0.0/8}", "Cluster"),
+    ],
+)
+def test_nodes_do_not_hide_the_addresses_of_clients(values: str, policy: str | None) -> None:
+    """A node that forwards a connection to another one replaces its address, unless traffic stays local. All clients of
+    a node would share the limits on requests and sign-ins.
+    """
+    done = template(f"--set=linkerd.enabled=false,edge.service.{values}")
+    assert done.returncode == 0, done.stderr
+    (edge,) = (
+        each["spec"]
+        for each in objects(done.stdout)
+        if (each["kind"], each["metadata"]["name"]) == ("Service", "shop-edge")
+    )
+    assert edge.get("externalTrafficPolicy") == policy
+
+
+@pytest.mark.parametrize(
     ("values", "more"),
     [
         ("linkerd.enabled=false", 0),

@@ -12,6 +12,9 @@ metadata:
 spec:
   {{- with .spec.service }}
   type: {{ .type }}
+  {{- if ne .type "ClusterIP" }}
+  externalTrafficPolicy: {{ .externalTrafficPolicy | default ($.spec.trustedProxies | empty | ternary "Local" "Cluster") }}
+  {{- end }}
   {{- end }}
   selector:
     {{- include "meshwright.selector" . | nindent 4 }}

@@ -21,6 +21,7 @@ EVERYTHING = (
     "--set=gateway.enabled=true,gateway.parentRefs[0].name=public,workloads.autoscaling.enabled=true",
     "--set=services.orders.image.tag=next,services.orders.existingSecret=orders,image.pullSecrets[0]=registry",
     "--set=postgres.storageClass=fast,ingress.tlsSecret=tls,edge.trustedProxies[0]=127.0.0.1",
+    "--set=authorities.configMap=authorities",
     *(part for api in MONITORING for part in ("--api-versions", api)),
 )
 SKIPPED = r"config\.linkerd\.io/skip-outbound-ports"
@@ -217,6 +218,7 @@ def test_every_reference_leads_somewhere(render: tuple[Object, ...]) -> None:
         ("StorageClass", "fast"),
         ("Secret", "tls"),
         ("Secret", "registry"),
+        ("ConfigMap", "authorities"),
     }
     # Callers that another release brings; a policy may name an account before it is there.
     outside |= {("ServiceAccount", "shop-edge")} if ("Deployment", "shop-edge") not in names else set()
@@ -279,6 +281,25 @@ def test_pods_are_restricted(render: tuple[Object, ...]) -> None:
                 "capabilities": {"drop": ["ALL"]},
             }, name
             assert not any("hostPort" in port for port in container.get("ports", ())), name
+
+
+def test_our_programs_have_the_authorities() -> None:
+    """Every container with our image, that of migrations too, has the certificates of authorities; others do not."""
+    found = {
+        (container["name"], container["image"].startswith("meshwright:"))
+        for _, spec in pods(RENDERS["everything"])
+        for container in [*spec["containers"], *spec.get("initContainers", ())]
+        if {"name": "authorities", "mountPath": "/authorities", "readOnly": True} in container["volumeMounts"]
+        and {"name": "authorities", "configMap": {"name": "authorities"}} in spec["volumes"]
+    }
+    ours = {
+        container["name"]
+        for _, spec in pods(RENDERS["everything"])
+        for container in [*spec["containers"], *spec.get("initContainers", ())]
+        if container["image"].startswith("meshwright:")
+    }
+    assert found == {(name, True) for name in ours}
+    assert ours >= {"migrations", "orders", "edge", "check"}
 
 
 @each_render

@@ -31,6 +31,5 @@ spec:
         requests: {cpu: 50m, memory: 64Mi}
         limits: {memory: 128Mi}
   volumes:
-    - name: tmp
-      emptyDir: {}
+    {{- include "meshwright.volumes" .root | nindent 4 }}
 {{- end }}

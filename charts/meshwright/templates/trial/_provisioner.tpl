@@ -42,5 +42,5 @@ containers:
       requests: {cpu: 10m, memory: 48Mi}
       limits: {memory: 128Mi}
 volumes:
-  {{- include "meshwright.tmp-volume" . | nindent 2 }}
+  {{- include "meshwright.volumes" .root | nindent 2 }}
 {{- end }}

@@ -31,6 +31,11 @@ securityContext:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if .root.Values.authorities.configMap }}
+  - name: authorities
+    mountPath: /authorities
+    readOnly: true
+  {{- end }}
 {{- end }}
 
 {{/*

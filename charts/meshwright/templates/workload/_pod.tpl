@@ -9,7 +9,7 @@ initContainers:
 containers:
   - {{- include "meshwright.container" . | nindent 4 }}
 volumes:
-  {{- include "meshwright.tmp-volume" . | nindent 2 }}
+  {{- include "meshwright.volumes" .root | nindent 2 }}
 {{- end }}
 
 {{/* The fields that all pods of the release share. Takes root; name; spec; user, the id that it runs as. */}}
@@ -21,6 +21,16 @@ enableServiceLinks: false
 terminationGracePeriodSeconds: {{ include "meshwright.termination-grace-s" . }}
 securityContext:
   {{- include "meshwright.pod-security" (dict "user" .user) | nindent 2 }}
+{{- end }}
+
+{{/* The volumes of pods with our image. */}}
+{{- define "meshwright.volumes" -}}
+{{ include "meshwright.tmp-volume" . }}
+{{- with .Values.authorities.configMap }}
+- name: authorities
+  configMap:
+    name: {{ . }}
+{{- end }}
 {{- end }}
 
 {{- define "meshwright.tmp-volume" -}}

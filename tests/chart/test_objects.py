@@ -465,6 +465,9 @@ def test_the_edge_believes_its_own_proxy_where_there_is_one(values: tuple[str, .
         (("services.orders.brokerUrl=tls://orders:p:x@nats.example.com:4223",), "orders", 4223),
         (("mail.enabled=false", "mail.url=smtp://mail.example.com:2525"), "notifications", 2525),
         (("monitoring.tracesEndpoint=http://collector.traces:4318",), "edge", 4318),
+        (("workloads.env.JWKS_URL=https://issuer.example.com/keys",), "edge", 443),
+        (("workloads.env.JWKS_URL=https://issuer.example.com/keys",), "orders", 443),
+        (("workloads.env.JWKS_URL=http://keycloak.sso:8080/keys",), "information", 8080),
         (("monitoring.tracesEndpoint=http://collector.traces:4318",), "mail", 4318),
     ],
 )

@@ -88,8 +88,8 @@ plane.
 
 {{/*
 The servers beyond the release that a service uses, as a JSON list of names in
-networkPolicies.outside: servers of the operator's own, URLs of users, and the collector of traces.
-A Secret of the operator's own may have the URL of any server. Takes root, spec.
+networkPolicies.outside: servers of the operator's own, URLs of users, an issuer of tokens that is not
+identity, and the collector of traces. A Secret of the operator's own may have the URL of any server. Takes root, spec.
 */}}
 {{- define "meshwright.outside" -}}
 {{- $outside := include "meshwright.own-servers" . | fromJsonArray }}
@@ -99,6 +99,7 @@ A Secret of the operator's own may have the URL of any server. Takes root, spec.
 {{- end }}
 {{- end }}
 {{- if .spec.internet }}{{ $outside = append $outside "internet" }}{{ end }}
+{{- if get (.spec.env | default dict) "JWKS_URL" }}{{ $outside = append $outside "issuer" }}{{ end }}
 {{- if .root.Values.monitoring.tracesEndpoint }}{{ $outside = append $outside "traces" }}{{ end }}
 {{- $outside | toJson }}
 {{- end }}
@@ -115,7 +116,7 @@ A Secret of the operator's own may have the URL of any server. Takes root, spec.
 
 {{/* The URL of one of those in the values, empty if it is in a Secret of the operator's own. */}}
 {{- define "meshwright.outside-url" -}}
-{{ get (dict "database" .spec.databaseUrl "broker" .spec.brokerUrl "mail" .root.Values.mail.url "traces" .root.Values.monitoring.tracesEndpoint) .name | default "" }}
+{{ get (dict "issuer" (get (.spec.env | default dict) "JWKS_URL") "database" .spec.databaseUrl "broker" .spec.brokerUrl "mail" .root.Values.mail.url "traces" .root.Values.monitoring.tracesEndpoint) .name | default "" }}
 {{- end }}
 
 {{/* The ports in the values and those in the URL, which may have several hosts, as a JSON list. */}}

@@ -18,6 +18,7 @@ from edge.http.close_delimited import CloseDelimited
 from edge.http.connection import Connection
 from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
+from edge.http.departure_watch import DepartureWatch, WatchedFlow
 from edge.http.draining import Drain, LastHeaders
 from edge.http.errors import HttpError, render
 from edge.http.head_size import HEADER_BYTES, HEADERS_MAX, HeadSize
@@ -80,6 +81,8 @@ class Http1Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        self._departure = DepartureWatch(transport)
+        self.flow = WatchedFlow(transport, self._departure)
         address = self.client[0] if self.client else ""
         self._connection = Connection(transport, self.held)
         self._held_later = self.held.of(address)
@@ -96,7 +99,7 @@ class Http1Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
-        self._stall.stop()
+        self._stop_watching()
         self._drop_later()  # uvicorn ends the cycle that was parsed last
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn forgets the timer, which keeps this object, after a reset
@@ -106,12 +109,12 @@ class Http1Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._connection.pause_writing()
-        self._stall.start()
+        self._stall.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._connection.resume_writing()
-        self._stall.stop()
+        self._stall.resume()
 
     def start_drain(self) -> None:
         """Makes the next reply announce that it is the last one on this connection. Closing the connection at once
@@ -321,6 +324,7 @@ class Http1Protocol(HttpToolsProtocol):
             self._reject(HttpError(400, text, "MALFORMED_REQUEST"))
             return
         self._connection.mark_busy()
+        self._stop_watching()
         self.url = b"/"
         self.scope["headers"] = acceptable_handshake(self.headers)
         super().handle_websocket_upgrade()
@@ -356,6 +360,10 @@ class Http1Protocol(HttpToolsProtocol):
         size = f"larger than {self.limits.size_bytes_max} bytes"
         text = f"The request line and the headers are {size}, or there are more than {HEADERS_MAX} headers."
         return HttpError(431, text, "HEADERS_TOO_LARGE")
+
+    def _stop_watching(self) -> None:
+        self._stall.stop()
+        self._departure.stop()
 
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.timeout_s, self._head_timed_out)

@@ -4,27 +4,37 @@ import asyncio
 
 
 class StallTimer:
-    """A timer that aborts a connection whose client reads nothing of the pending data; slow clients are not aborted."""
+    """A timer that aborts a connection whose client reads nothing of the pending data; slow clients are not aborted.
+
+    Data are pending while the send buffer is full, and while the connection is closing: a transport that was closed
+    lives on until its last byte has been sent, and so would a call whose client half-closed its connection, or sent a
+    close frame.
+    """
 
     def __init__(self, transport: asyncio.Transport, timeout_s: float) -> None:
         self._transport = transport
         self._timeout_s = timeout_s
-        self._pending_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._is_full = False
+        self._pending_bytes = 0  # at the last check
+        self._timer = asyncio.get_running_loop().call_later(timeout_s, self._check)
 
-    def start(self) -> None:
-        """Starts the timer, because the send buffer is full."""
-        self._pending_bytes = self._transport.get_write_buffer_size()
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._check)
+    def pause(self) -> None:
+        """Notes that the send buffer is full."""
+        self._is_full = True
+
+    def resume(self) -> None:
+        """Notes that the client has read most of the data."""
+        self._is_full = False
+        self._pending_bytes = 0
 
     def stop(self) -> None:
-        """Stops the timer, because the client has read most of the data, or has disconnected."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stops the timer, because the connection is lost or has another protocol."""
+        self._timer.cancel()
 
     def _check(self) -> None:
-        if self._transport.get_write_buffer_size() >= self._pending_bytes:
+        unread_bytes = self._transport.get_write_buffer_size()
+        if 0 < self._pending_bytes <= unread_bytes:
             self._transport.abort()
-        else:
-            self.start()
+            return
+        self._pending_bytes = unread_bytes if self._is_full or self._transport.is_closing() else 0
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._check)

@@ -12,6 +12,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from edge.http.connection import Connection
+from edge.http.departure_watch import DepartureWatch
 from edge.http.held_bytes import HeldBytes
 from edge.http.stall_timer import StallTimer
 from mesh.errors import MeshError
@@ -28,10 +29,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._stall = StallTimer(self.transport, self.stall_s)
+        self._departure = DepartureWatch(self.transport)
         self._held = HeldBytes.unlimited().of("")  # until the handshake is complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stall.stop()
+        self._departure.stop()
         self._held.set(0)
         super().connection_lost(exc)
         self._connection.handle_loss()
@@ -43,11 +46,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall.start()
+        self._stall.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stall.stop()
+        self._stall.resume()
 
     def start_drain(self) -> None:
         """Starts the drain; the stream ends with its own status."""
@@ -111,6 +114,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
+        self._departure.start()
 
     def _hold(self, event: Frame) -> bool:
         """Counts the bytes of a frame as held. Closes the connection and returns False if there is no room. Frames that

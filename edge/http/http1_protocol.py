@@ -23,6 +23,7 @@ from edge.http.draining import Drain, LastHeaders
 from edge.http.errors import HttpError, render
 from edge.http.head_size import HEADER_BYTES, HEADERS_MAX, HeadSize
 from edge.http.held_bytes import HeldBytes
+from edge.http.reply_writer import BYTES_FREE
 from edge.http.request_head import body_length, head_error
 from edge.http.request_id import REQUEST_ID, request_id
 from edge.http.stall_timer import StallTimer
@@ -81,6 +82,7 @@ class Http1Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=BYTES_FREE)
         self._departure = DepartureWatch(transport)
         self.flow = WatchedFlow(transport, self._departure)
         address = self.client[0] if self.client else ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,9 +13,11 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from edge.contract.contract import Contract, read
-from edge.http.http1_protocol import PIPELINED_MAX
+from edge.http.http1_protocol import PIPELINED_MAX, Http1Protocol
+from edge.http.reply_writer import BYTES_FREE
 from tests.edge.backend import Backend, Context, Received, backend_of
 from tests.edge.contracts import compile_image
+from tests.edge.http.test_floods import connected
 from tests.edge.protocols.rest.contract import FEEDS, STREAMING
 from tests.edge.served import Client, edge_of
 from tests.garbage import alive
@@ -348,6 +351,24 @@ async def test_requests_that_wait_are_held_bytes(library: Contract, backend: Bac
         async with connection(client) as (third, writer):
             writer.write(request * 150 + last)
             assert re.findall(rb"HTTP/1\.1 (\d{3}) ", await third.read()) == [b"200"] * 151
+
+
+async def test_few_replies_wait_for_a_client_that_does_not_read(client: Client, backend: Backend) -> None:
+    """The replies that wait in the send buffer are no larger than what the budget of a connection counts."""
+    reply = b"x" * 10_000
+    backend.replies(backend.message("library.v1.Book", json.dumps({"title": reply.decode()})))
+    host, port = client.base_url.host, client.base_url.port or 0
+    reader, writer = await asyncio.open_connection(sock=await connected(host, port, "127.0.0.2"), limit=1)
+    address = writer.get_extra_info("sockname")
+    (served,) = [each for each in gc.get_objects() if isinstance(each, Http1Protocol) and each.client == address]
+    calls = -1
+    while calls < len(backend.calls):
+        calls = len(backend.calls)
+        writer.write((GET + b"\r\n") * 100)
+        await asyncio.sleep(0.5)
+    assert 0 < served.transport.get_write_buffer_size() <= BYTES_FREE + 2 * len(reply)
+    writer.transport.abort()
+    assert reader.exception() is None
 
 
 async def test_many_pipelined_requests_are_not_read_ahead(client: Client, backend: Backend) -> None:

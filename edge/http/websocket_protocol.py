@@ -15,10 +15,14 @@ from edge.http.connection import Connection
 from edge.http.departure_watch import DepartureWatch
 from edge.http.held_bytes import HeldBytes
 from edge.http.stall_timer import StallTimer
+from edge.http.websocket_frame import frame_end
 from mesh.errors import MeshError
 
 FRAGMENTS_MAX: Final = 1024
 """The maximum number of fragments in a message. Empty fragments use memory that no limit on bytes covers."""
+
+FRAMES_A_TURN: Final = 64
+"""How many frames are parsed in one turn of the event loop. A megabyte of pings takes some seconds."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -31,10 +35,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._stall = StallTimer(self.transport, self.stall_s)
         self._departure = DepartureWatch(self.transport)
         self._held = HeldBytes.unlimited().of("")  # until the handshake is complete
+        self._later = (
+            bytearray()
+        )  # what has arrived and is not parsed: an incomplete frame, or what is behind a message
+        self._message_bytes = 0  # of the message that waits, or has begun
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stall.stop()
         self._departure.stop()
+        self._later.clear()
         self._held.set(0)
         super().connection_lost(exc)
         self._connection.handle_loss()
@@ -62,6 +71,51 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         else:
             super().shutdown()
 
+    def data_received(self, data: bytes) -> None:
+        """Parses complete frames up to the end of a message, so that one message waits for the application. What is
+        behind it waits as bytes: short messages take fifty times the memory that they have bytes.
+        """
+        if not self.handshake_initiated:
+            super().data_received(data)
+        elif not self.disconnected:
+            self._later += data
+            self._parse_later()
+
+    def _parse_later(self) -> None:
+        frames = 0
+        while frames < FRAMES_A_TURN and not self.read_paused and (end := self._frame_end()):
+            frame = bytes(self._later[:end])
+            del self._later[:end]
+            super().data_received(frame)
+            frames += 1
+        self._hold()
+        if frames == FRAMES_A_TURN and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+            self.loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Continues after FRAMES_A_TURN, unless reading is paused for a message by now, or the connection has ended."""
+        if self.disconnected or not self.queue.empty():
+            return
+        self.read_paused = False
+        self.transport.resume_reading()
+        self._parse_later()
+
+    def _frame_end(self) -> int:
+        return frame_end(self._later, self.config.ws_max_size)
+
+    def _hold(self) -> None:
+        """Counts what has arrived as held. Closes the connection if there is no room."""
+        try:
+            self._held.set(len(self._later) + self._message_bytes)
+        except MeshError as error:
+            if self.close_sent:  # nobody needs what the client sends before it reads our close frame
+                self.transport.abort()
+                return
+            self.conn.fail(CloseCode.TRY_AGAIN_LATER, error.message)
+            self.handle_parser_exception()
+
     def handle_ping(self) -> None:
         # Don't queue pongs for a peer that isn't reading. RFC 6455, section 5.5.3, requires only the last one.
         pong = b"".join(self.conn.data_to_send())
@@ -74,8 +128,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.connect":  # the scope now has the client from a trusted proxy
             client = self.scope["client"]
             self._held = self._connection.held.of(client[0] if client else "")
-        if not self.frames:
-            self._held.set(0)
+        elif message["type"] == "websocket.receive":
+            self._message_bytes = 0
+        if not self.disconnected:
+            self._parse_later()
         return message
 
     async def send(self, message: Any) -> None:
@@ -85,18 +141,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True
+        if message["type"] == "websocket.close":
+            self._parse_later()  # the client's close frame may be there already
 
     def handle_text(self, event: Frame) -> None:
-        if self._hold(event):
-            super().handle_text(event)
+        self._message_bytes = len(event.data)
+        super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
-        if self._hold(event):
-            super().handle_bytes(event)
+        self._message_bytes = len(event.data)
+        super().handle_bytes(event)
 
     def handle_cont(self, event: Frame) -> None:
-        if not self._hold(event):
-            return
+        self._message_bytes += len(event.data)
         super().handle_cont(event)
         if len(self.frames) > FRAGMENTS_MAX:
             self.conn.fail(CloseCode.POLICY_VIOLATION, "too many fragments")
@@ -116,20 +173,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
         self._departure.start()
 
-    def _hold(self, event: Frame) -> bool:
-        """Counts the bytes of a frame as held. Closes the connection and returns False if there is no room. Frames that
-        the client sends before it reads our close frame are not held either.
-        """
-        if self.close_sent:
-            return False
-        try:
-            self._held.add(len(event.data))
-        except MeshError as error:
-            self.conn.fail(CloseCode.TRY_AGAIN_LATER, error.message)
-            self.handle_parser_exception()
-            return False
-        return True
-
     def handle_parser_exception(self) -> None:
         """Closes as RFC 6455, section 7.1.1, does: sends the close frame and the end of our data, and discards what the
         client is still sending until it closes too, for the time that uvicorn gives to any close. If the connection
@@ -141,6 +184,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         assert failure is not None  # by the caller
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
         self.frames.clear()
+        self._later.clear()
+        self._message_bytes = 0
         self._held.set(0)
         self.close_sent = self.disconnected = True  # for the application, which has nothing more to receive or send
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)

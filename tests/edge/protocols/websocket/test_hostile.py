@@ -231,6 +231,73 @@ async def test_pongs_that_nobody_reads(feeds: Contract, source: Backend) -> None
         assert process.memory_info().rss - before < 50_000_000
 
 
+async def test_short_messages_wait_as_bytes(reader: Client, source: Backend) -> None:
+    """Thousands of messages that the service does not take are not in memory one by one, and arrive when it does."""
+    go = asyncio.Event()
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        await anext(requests)
+        is_first = len(source.calls) == 1
+        yield b""
+        await (go if is_first else asyncio.Event()).wait()
+        count = 1
+        async for _request in requests:
+            count += 1
+        yield source.message("feeds.v1.Event", json.dumps({"number": count})).to_binary()
+
+    source.stream = stream
+    process, count, connections = psutil.Process(os.getpid()), 15_000, 10
+    frames = frame(TEXT, b'{"number":1}') + frame(TEXT, b"{}") * count
+    async with AsyncExitStack() as stack:
+        opened_by_hand = [await stack.enter_async_context(wire(reader)) for _ in range(connections)]
+        before = process.memory_info().rss
+        for connection in opened_by_hand:
+            await open_by_hand(connection, CHAT)
+            connection.writer.write(frames)
+            await connection.reader.readexactly(4)
+        await asyncio.sleep(1)
+        assert process.memory_info().rss - before < 600_000 * connections
+        go.set()
+        opened_by_hand[0].writer.write(frame(TEXT, b""))
+        await opened_by_hand[0].reader.readuntil(b'{"number":%d}' % (count + 1))
+
+
+async def test_incomplete_frames_are_held_bytes(feeds: Contract, source: Backend) -> None:
+    """A client can't exceed its share of the memory by frames without their last byte, and others are served."""
+    limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000, "trusted_proxies": "127.0.0.1"}
+    async with edge_of(feeds, source.port, **limits) as client, AsyncExitStack() as stack:
+        hogs = []
+        for _ in range(4):
+            hog = await stack.enter_async_context(wire(client))
+            await hog.begin("GET", CHAT, **UPGRADE, **KEY, x_forwarded_for="192.0.2.1")
+            assert (await hog.head())[0] == 101
+            hog.writer.write(frame(TEXT, b"x" * 199_999)[:-1])
+            hogs.append(hog)
+        ended = [asyncio.create_task(close_code(hog)) for hog in hogs]
+        done, held = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        assert {task.result() for task in done} == {1013}
+        async with wire(client) as other:
+            await open_by_hand(other, CHAT)
+            other.writer.write(frame(TEXT, b'{"number":1}'))
+            assert await other.reader.readexactly(1) == b"\x81"
+        for task in held:
+            task.cancel()
+
+
+async def test_others_have_their_turn_during_a_flood_of_pings(reader: Client, source: Backend) -> None:
+    """Pings that arrive together are not answered in one turn of the event loop."""
+    count = 30_000
+    async with wire(reader) as connection:
+        await open_by_hand(connection, CHAT)
+        connection.writer.write(frame(PING, b"") * count)
+        pongs = asyncio.create_task(connection.reader.readexactly(2 * count))
+        turns = 0
+        while not pongs.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns > count // 100
+
+
 async def flood(connection: Wire, frames: bytes) -> None:
     """Sends frames until the connection ends."""
     while True:

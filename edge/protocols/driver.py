@@ -112,13 +112,15 @@ class CallDriver:
         requests = await exchange.requests()
         if exchange.opens_after_s == 0:
             await self._start(exchange, (), writer)
+        held = request.connection.held.of(request.client)  # beside request.held, which the next request may lower
         try:
             async with (
                 aclosing(requests),
                 self._responses(request, admission, requests) as responses,
-                ResponseReader(responses, exchange.idle_timer, request.held) as reader,
+                ResponseReader(responses, exchange.idle_timer, held) as reader,
             ):
                 with (
+                    held,
                     self._draining(exchange, request, reader),
                     exchange.watching(reader.stop),
                     self._rpc.watching(admission, reader.stop),

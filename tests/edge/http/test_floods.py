@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,6 +124,36 @@ async def test_unread_downloads_count(tmp_path: Path) -> None:
             heads = [await reader.readuntil(b"\r\n") for reader, _ in hogs]
     assert (other.status_code, len(other.content)) == (200, 10_000_000)
     assert sorted(head.split()[1] for head in heads) == [b"200"] * 4 + [b"429"] * 6
+
+
+async def test_unread_responses_count_while_the_client_sends(tmp_path: Path) -> None:
+    """The next message of a client does not make room for those that it has not read."""
+    feeds = read(compile_image(FEEDS, tmp_path))
+    event = feeds.registry.message("feeds.v1.Event")
+    assert event is not None
+    large = event.type(text="x" * 100_000).to_binary()
+
+    async def stream(requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
+        await anext(requests)
+        for _number in range(100):
+            yield large
+
+    head = (
+        "POST /v1/tracks/a:chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked"
+    )
+    request = head.encode() + b"\r\n\r\n3\r\n{}\n\r\n"
+    limits: dict[str, Any] = {"held_bytes_max": 8_000_000, "body_bytes_max": 200_000}
+    async with backend_of(feeds.registry, STREAMING) as source, edge_of(feeds, source.port, **limits) as client:
+        source.stream = stream
+        heads = []
+        async with AsyncExitStack() as stack:
+            for _ in range(10):
+                ((reader, writer),) = await stack.enter_async_context(flood(client, 1, request))
+                heads.append((await reader.readuntil(b"\r\n")).split()[1])
+                await asyncio.sleep(0.3)  # until the client's and our buffers are full
+                writer.write(b"3\r\n{}\n\r\n")
+                await asyncio.sleep(0.1)
+    assert heads == [b"200"] * 4 + [b"429"] * 6
 
 
 async def test_a_flood_of_connections_takes_none_of_another_client(library: Contract, backend: Backend) -> None:

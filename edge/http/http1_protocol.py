@@ -34,6 +34,9 @@ from mesh.errors import MeshError
 UNREAD_BYTES_MAX: Final = 16 * 1024 * 1024
 """The maximum of a body that is discarded after the reply, so that a client that is still sending reads the reply."""
 
+UNREAD_PIECE_BYTES: Final = 256
+"""How much a piece of such a body counts at least: a chunk of one byte takes as long as a larger one."""
+
 BODY_BYTES_AHEAD: Final = 16 * 1024
 """The maximum of a body that is read before the application asks for it."""
 
@@ -312,7 +315,7 @@ class Http1Protocol(HttpToolsProtocol):
         if not self.cycle.response_complete and len(self.cycle.body) > BODY_BYTES_AHEAD:
             self.flow.pause_reading()
         if self.cycle.response_complete:
-            self._unread_bytes += len(body)
+            self._unread_bytes += max(len(body), UNREAD_PIECE_BYTES)
             if self._unread_bytes > UNREAD_BYTES_MAX:
                 self.transport.close()
 

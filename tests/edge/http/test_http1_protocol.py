@@ -548,6 +548,17 @@ async def refused(client: Client) -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_few_tiny_chunks_are_discarded(client: Client, backend: Backend) -> None:
+    """A rejected body in chunks of a byte ends the connection before it has cost seconds."""
+    async with connection(client) as (reader, writer):
+        writer.write(b"POST /nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
+        writer.write(b"1\r\nx\r\n" * 300_000)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    assert not backend.calls
+
+
 async def test_a_body_after_a_rejection_is_discarded(strict: Client, backend: Backend) -> None:
     """A client with a too large body can read the error and reuse the connection."""
     head = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n"

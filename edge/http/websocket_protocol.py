@@ -35,9 +35,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._stall = StallTimer(self.transport, self.stall_s)
         self._departure = DepartureWatch(self.transport)
         self._held = HeldBytes.unlimited().of("")  # until the handshake is complete
-        self._later = (
-            bytearray()
-        )  # what has arrived and is not parsed: an incomplete frame, or what is behind a message
+        self._later = bytearray()  # not parsed yet: an incomplete frame, or what is behind a message
         self._message_bytes = 0  # of the message that waits, or has begun
 
     def connection_lost(self, exc: Exception | None) -> None:

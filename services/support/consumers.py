@@ -9,7 +9,7 @@ from mesh.database import Connection
 from mesh.events import Event
 from mesh.events.inbox import Handler
 from mesh.idempotency import forget_caller
-from services.support import erasure_storage
+from services.support import erasure_storage, storage
 
 
 class Consumers:
@@ -25,5 +25,6 @@ class Consumers:
         """
         user = event.data.user
         await erasure_storage.ERASED_USERS.lock(tx, user)
-        await erasure_storage.erase(tx, user)
+        conversations = await erasure_storage.erase(tx, user)
         await forget_caller(tx, user)
+        await storage.wake(tx, conversations)

@@ -93,17 +93,20 @@ async def test_any_number_of_messages_is_erased(database: Database, user: str) -
 LIMITED_STATEMENTS = """
     CREATE FUNCTION refuse_many() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF TG_TABLE_NAME = 'messages' THEN
-            ASSERT (SELECT count(*) FROM changed) <= 20000;
-        ELSE
-            ASSERT (SELECT sum(message_count) FROM changed) <= 20000;
-        END IF;
+        ASSERT (SELECT count(*) FROM changed) <= 20000;
         RETURN NULL;
     END $$;
-    CREATE TRIGGER limited AFTER UPDATE ON messages REFERENCING OLD TABLE AS changed
+    CREATE TRIGGER limited_updates AFTER UPDATE ON messages REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_many();
-    CREATE TRIGGER limited AFTER DELETE ON conversations REFERENCING OLD TABLE AS changed
+    CREATE TRIGGER limited_deletions AFTER DELETE ON messages REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_many();
+
+    CREATE FUNCTION refuse_cascade() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        ASSERT (SELECT count(*) FROM messages) <= 20000;
+        RETURN OLD;
+    END $$;
+    CREATE TRIGGER limited BEFORE DELETE ON conversations FOR EACH ROW EXECUTE FUNCTION refuse_cascade();
 """
 
 

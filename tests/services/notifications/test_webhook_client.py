@@ -277,18 +277,23 @@ async def test_an_unknown_certificate_is_not_trusted(
 async def test_tls_that_fails_after_the_handshake_is_an_error(certificate: ssl.SSLContext) -> None:
     """As by an alert, or by bytes that are no TLS. The attempt is recorded like any other."""
 
+    ended = threading.Event()
+
     def serve() -> None:
         connection, _ = listening.accept()
         with certificate.wrap_socket(connection, server_side=True) as encrypted:
             encrypted.recv(1)
             os.write(encrypted.fileno(), response(200))
+            ended.wait()
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         served = asyncio.create_task(asyncio.to_thread(serve))
-        attempt = await post(
-            f"https://server.test:{listening.getsockname()[1]}/", names=Names(server_test=[["127.0.0.1"]])
-        )
-        await served
+        url = f"https://server.test:{listening.getsockname()[1]}/"
+        try:
+            attempt = await post(url, names=Names(server_test=[["127.0.0.1"]]))
+        finally:
+            ended.set()
+            await served
     assert (attempt.status, attempt.error) == (None, "TLS failed")
 
 

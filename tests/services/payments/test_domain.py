@@ -68,7 +68,7 @@ def test_a_capture_that_turns_out_after_the_limit_counts() -> None:
 
 
 def test_a_capture_after_a_failure_shows_it() -> None:
-    """Who reads the payment instead of its events must not take it for paid: all of it is paid back."""
+    """A caller that reads the payment instead of its events must not take it for paid: all of it is paid back."""
     late = payment().time_out(LIMIT, NOW + timedelta(hours=1)).capture(NOW)
     assert (late.state, late.failure) == (State.CAPTURED, Failure.TIMED_OUT)
     assert payment().capture(NOW).failure is Failure.NONE

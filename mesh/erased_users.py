@@ -64,14 +64,14 @@ class ErasedUsers:
 
 
 async def erase_in_parts(tx: Connection, user: str, *, find: str, erase: str) -> None:
-    """Runs the statement `erase` for the rows that the query `find` returns for a user, both in terms of their `ctid`.
-    No other transaction may change these rows.
+    """Runs the statement `erase` for the rows of a user whose keys the query `find` returns. A key may be the `ctid` if
+    no other transaction changes these rows.
 
-    A member of staff may have written hundreds of thousands: more than one statement can erase within its time limit.
+    A user may have hundreds of thousands: more than one statement can erase within its time limit.
     """
     cursor = await tx.cursor(find, user)
     while rows := await cursor.fetch(ERASED_PER_STATEMENT_MAX):
-        await tx.execute(erase, [row["ctid"] for row in rows])
+        await tx.execute(erase, [key for (key,) in rows])
 
 
 def erased_caller() -> Unauthenticated:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from mesh.database import Connection
-from mesh.erased_users import ERASED_USER, ErasedUsers
+from mesh.erased_users import ERASED_USER, ErasedUsers, erase_in_parts
 from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
@@ -354,8 +354,11 @@ async def anonymise(tx: Connection, customer: str) -> None:
     await tx.execute("UPDATE payments SET customer = '', version = version + 1 WHERE customer = $1", customer)
     reviewed = "reviewer = $1 AND reviewer <> ''"
     await tx.execute(f"SELECT FROM payments WHERE {reviewed} ORDER BY uid FOR UPDATE NOWAIT", customer)
-    await tx.execute(
-        f"UPDATE payments SET reviewer = $2, version = version + 1 WHERE {reviewed}", customer, ERASED_USER
+    await erase_in_parts(
+        tx,
+        customer,
+        find=f"SELECT uid FROM payments WHERE {reviewed}",
+        erase=f"UPDATE payments SET reviewer = '{ERASED_USER}', version = version + 1 WHERE uid = ANY($1::uuid[])",
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection
+from mesh.erased_users import erase_in_parts
 from mesh.pagination import Page
 from mesh.position import Key
 from services.notifications.domain.notification import OUTGOING, Channel, DeliveryState, Kind, Notification
@@ -85,7 +86,12 @@ async def find_in_app(tx: Connection, uid: UUID, *, lock: bool = False) -> Notif
 
 async def delete_of(tx: Connection, user: str) -> None:
     """Deletes all notifications of a user, with the messages that wait to be sent for them."""
-    await tx.execute("DELETE FROM notifications WHERE user_name = $1", user)
+    await erase_in_parts(
+        tx,
+        user,
+        find="SELECT uid FROM notifications WHERE user_name = $1",
+        erase="DELETE FROM notifications WHERE uid = ANY($1::uuid[])",
+    )
 
 
 async def purge(tx: Connection, limit: int) -> int:

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection, lock_key
+from mesh.erased_users import erase_in_parts
 from mesh.pagination import Page
 from mesh.position import Key
 from services.notifications.domain.webhook_endpoint import DisableReason, EndpointDetails, WebhookEndpoint
@@ -105,7 +106,17 @@ async def delete(tx: Connection, endpoint: WebhookEndpoint) -> None:
 
 
 async def delete_of(tx: Connection, owner: str) -> None:
-    """Deletes all endpoints of a user with their deliveries."""
+    """Deletes all endpoints of a user with their deliveries. Locks the endpoints first, as those who deliver do."""
+    await tx.execute("SELECT FROM webhook_endpoints WHERE owner = $1 ORDER BY uid FOR UPDATE", owner)
+    await erase_in_parts(
+        tx,
+        owner,
+        find="""
+        SELECT webhook_deliveries.uid FROM webhook_deliveries JOIN webhook_endpoints AS endpoint
+        ON endpoint_uid = endpoint.uid WHERE owner = $1
+        """,
+        erase="DELETE FROM webhook_deliveries WHERE uid = ANY($1::uuid[])",
+    )
     await tx.execute("DELETE FROM webhook_endpoints WHERE owner = $1", owner)
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from mesh.database import Connection
+from mesh.erased_users import erase_in_parts
 from services.notifications.domain.webhook_delivery import Message
 from services.notifications.storage import webhook_wakeups
 
@@ -47,7 +48,12 @@ async def insert(tx: Connection, message: Message) -> bool:
 
 async def delete_of(tx: Connection, customer: str) -> None:
     """Deletes all messages about a customer's orders with their deliveries, to all receivers."""
-    await tx.execute("DELETE FROM webhook_messages WHERE customer = $1", customer)
+    await erase_in_parts(
+        tx,
+        customer,
+        find="SELECT uid FROM webhook_messages WHERE customer = $1",
+        erase="DELETE FROM webhook_messages WHERE uid = ANY($1::uuid[])",
+    )
 
 
 async def purge(tx: Connection, limit: int) -> int:

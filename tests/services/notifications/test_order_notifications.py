@@ -19,6 +19,7 @@ from meshwright.payments.v1.events_pb import PaymentRefunded
 from meshwright.payments.v1.payments_pb import Payment
 from protobuf import Message
 
+from mesh import erased_users
 from mesh.client import Channel as GrpcChannel
 from mesh.database import Database
 from mesh.database.database import LOCK_TIMEOUT_S
@@ -42,6 +43,7 @@ from services.notifications.storage import phone_codes, preferences, webhook_end
 from services.notifications.webhook_publisher import WebhookPublisher
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
+from tests.limited_statements import limit_statements
 from tests.services.calls import serving
 from tests.services.notifications.identity import IdentityStandIn
 from tests.services.notifications.smtp import MailServer
@@ -382,6 +384,23 @@ async def test_a_deleted_user_is_forgotten(shop: Shop) -> None:
     assert "webhook_messages" in dump
     assert [name for name, rows in dump.items() if "users/ada" in str(rows) or ORDER.uid in str(rows)] == []
     assert len(dump["webhook_endpoints"]) == 1, "the endpoint of staff stays"
+
+
+async def test_a_user_with_many_messages_is_forgotten_in_parts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No statement has so much to do that its time limit ends the erasure, at each try."""
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)
+    details = EndpointDetails("https://example.com/", "", (), all_orders=False)
+    async with shop.database.transaction() as tx:
+        endpoint = WebhookEndpoint.create(uuid4(), "users/ada", details, disabled=False, now=datetime.now(UTC))
+        await webhook_endpoints.insert(tx, endpoint)
+    for number in range(5):
+        await shop.handle(OrderCancelled(order=ORDER), event_id=f"{number}")
+    tables = ("notifications", "webhook_messages", "webhook_deliveries")
+    for table in tables:
+        assert len(await shop.rows(f"SELECT FROM {table}")) == 5
+        await limit_statements(shop.database, table, 2)
+    await shop.handle(UserDeleted(user="users/ada"), source="identity")
+    assert [await shop.rows(f"SELECT FROM {table}") for table in tables] == [[], [], []]
 
 
 async def test_a_placed_order_is_for_webhooks_only(shop: Shop) -> None:

@@ -13,6 +13,7 @@ from mesh.errors import Aborted, Unauthenticated
 from mesh.money import Money
 from services.orders import domain as orders
 from services.orders import erasure_storage, saga, storage
+from tests.limited_statements import limit_statements
 from tests.services.orders.shop import STAFF_SCOPES, Shop
 
 PATIENCE_S = 20.0
@@ -132,21 +133,11 @@ async def test_deleted_staff_leave_the_history_without_a_name(shop: Shop) -> Non
 
 async def test_staff_who_changed_many_orders_are_erased_in_parts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """No statement has so much to do that its time limit ends the erasure, at each try."""
-    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2, raising=False)
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)
     for _ in range(5):
         order = await shop.create(("products/spade", 1))
         await shop.cancel(order.name, subject="users/boss", scopes=STAFF_SCOPES)
-    async with shop.database.transaction() as tx:
-        await tx.execute(
-            """
-            CREATE FUNCTION limit_changes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                IF (SELECT count(*) FROM changed) > 2 THEN RAISE EXCEPTION 'too many rows'; END IF;
-                RETURN NULL;
-            END $$;
-            CREATE TRIGGER changes_are_limited AFTER UPDATE ON order_changes
-                REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION limit_changes();
-            """
-        )
+    await limit_statements(shop.database, "order_changes", 2)
     await shop.consume(UserDeleted(user="users/boss"), "identity")
     async with shop.database.transaction() as tx:
         rows = await tx.fetch("SELECT actor, count(*) AS changes FROM order_changes GROUP BY actor ORDER BY actor")

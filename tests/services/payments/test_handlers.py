@@ -25,6 +25,7 @@ from meshwright.payments.v1.payments_pb import (
 )
 from protobuf import Message
 
+from mesh import erased_users
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from mesh.events import Event
 from mesh.money import Money
@@ -36,6 +37,7 @@ from services.payments.consumers import Consumers
 from services.payments.handlers import PaymentsHandlers
 from services.payments.sandbox import Sandbox
 from tests.issuer import Issuer
+from tests.limited_statements import limit_statements
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.payments.conftest import PRICE, Shop
 
@@ -294,6 +296,22 @@ async def test_deleted_staff_leave_their_decisions_without_a_name(
             await client.review_payment(ReviewPaymentRequest(name=second.name, decision=approve))
     assert caught.value.reason == "TOKEN_REVOKED"
     assert [(await shop.payment(each.uid)).reviewer for each in (first, second)] == ["users/-", ""]
+
+
+async def test_staff_who_decided_on_many_payments_are_erased_in_parts(
+    client: PaymentsServiceClient, shop: Shop, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No statement has so much to do that its time limit ends the erasure, at each try."""
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)
+    payments = [await shop.charge(f"orders/{number}", amount=Money("EUR", 200_000)) for number in range(5)]
+    await shop.work()
+    approve = ReviewPaymentRequest.Decision.APPROVE
+    with acting_with(issuer.token("users/eve", STAFF)):
+        for payment in payments:
+            await client.review_payment(ReviewPaymentRequest(name=payment.name, decision=approve))
+    await limit_statements(shop.database, "payments", 2)
+    await handle(shop, UserDeleted(user="users/eve"))
+    assert [(await shop.payment(payment.uid)).reviewer for payment in payments] == ["users/-"] * 5
 
 
 async def test_deleted_staff_refund_nothing(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:

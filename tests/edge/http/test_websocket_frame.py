@@ -10,7 +10,7 @@ PAYLOAD_BYTES_MAX = 70_000
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, PAYLOAD_BYTES_MAX])
 def test_a_frame_ends_where_the_library_ends_it(size: int) -> None:
-    """What follows a frame does not matter, and one without its last byte is incomplete."""
+    """Bytes behind a frame do not matter, and one without its last byte is incomplete."""
     frame = Frame(Opcode.TEXT, b"x" * size).serialize(mask=True)
     assert frame_end(frame + b"\x81", PAYLOAD_BYTES_MAX) == len(frame)
     for missing in {len(frame), len(frame) - 1, len(frame) - 3, size, 1} - {0}:

@@ -149,7 +149,8 @@ class Inbox:
     async def _store(self, session: Session, subscription: Subscription, batch: Sequence[Delivery]) -> None:
         """Stores a batch, then acknowledges it; rejects unauthentic events. An empty one only keeps the lease."""
         try:
-            await inbox_table.store(session, [envelope for each in batch if (envelope := await _authentic(each))])
+            envelopes = [envelope for each in batch if (envelope := await _authentic(each))]
+            await inbox_table.store(session, envelopes, self._separate)
         except Exception:
             await subscription.nak()
             raise
@@ -177,9 +178,11 @@ class Inbox:
         try:
             async with self._database.transaction(settings=HANDLERS_MAY_WAIT) as tx:
                 limit = 1 if separate or self._alone else BATCH_EVENTS_MAX
-                taken = await inbox_table.take(tx, limit, self._separate, included=separate)
+                taken = await inbox_table.take(tx, limit, separate=separate)
                 if not taken:
                     return False
+                if taken[0].envelope.type in self._separate:  # an earlier version may have stored it
+                    taken = taken[:1]
                 if self._lock is not None:
                     await self._lock(tx)
                 batch = taken  # what fails from here on is a failure of theirs

@@ -20,17 +20,17 @@ INSERT INTO mesh.subscriptions (type) SELECT unnest($1::text[]) ON CONFLICT DO N
 _STORE = """
 WITH purged AS (
     DELETE FROM mesh.inbox WHERE sequence = ANY(ARRAY(
-        SELECT sequence FROM mesh.inbox WHERE state = 'done' AND finished_at < now() - $9::interval
-        ORDER BY finished_at LIMIT $10 FOR UPDATE SKIP LOCKED
+        SELECT sequence FROM mesh.inbox WHERE state = 'done' AND finished_at < now() - $10::interval
+        ORDER BY finished_at LIMIT $11 FOR UPDATE SKIP LOCKED
     ))
 )
-INSERT INTO mesh.inbox (source, event_id, type, aggregate, time, payload, traceparent, request_id)
-SELECT source, event_id, type, aggregate, time, payload, traceparent, request_id
+INSERT INTO mesh.inbox (source, event_id, type, aggregate, time, payload, traceparent, request_id, separate)
+SELECT source, event_id, type, aggregate, time, payload, traceparent, request_id, type = ANY($9::text[])
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::text[], $8::text[])
     WITH ORDINALITY AS event (source, event_id, type, aggregate, time, payload, traceparent, request_id, number)
 ORDER BY number ON CONFLICT (source, event_id) DO NOTHING
 """
-_TAKE = "SELECT *, due_at <= now() AS due FROM mesh.take_events($1, $2, $3) ORDER BY sequence"
+_TAKE = "SELECT *, due_at <= now() AS due FROM mesh.take_events($1, $2) ORDER BY sequence"
 _ANY_DUE = "SELECT EXISTS (SELECT FROM mesh.inbox WHERE state = 'pending' AND due_at <= now())"
 # Those who take events lock the dead letters of their aggregates, so this waits for nobody.
 _FINISH = """
@@ -99,21 +99,23 @@ async def subscribe(session: Session, event_types: Collection[str]) -> None:
     await session.execute(_SUBSCRIBE, list(event_types))
 
 
-async def store(session: Session | Connection, events: Sequence[Envelope]) -> None:
-    """Stores events in this order, but for those that are stored already."""
+async def store(session: Session | Connection, events: Sequence[Envelope], separate: Collection[str] = ()) -> None:
+    """Stores events in this order, but for those that are stored already. Those of the types in `separate` are for the
+    workers of separate events.
+    """
     columns = [
         [getattr(event, name) for event in events]
         for name in ("source", "id", "type", "aggregate", "time", "payload", "traceparent", "request_id")
     ]
-    await session.execute(_STORE, *columns, KEPT_FOR, PURGED_PER_EVENT_MAX * len(events))
+    await session.execute(_STORE, *columns, list(separate), KEPT_FOR, PURGED_PER_EVENT_MAX * len(events))
 
 
-async def take(tx: Connection, limit: int, types: Collection[str] = (), *, included: bool = False) -> list[DueEvent]:
+async def take(tx: Connection, limit: int, *, separate: bool = False) -> list[DueEvent]:
     """Locks up to `limit` aggregates with events that are due until the end of the transaction, and returns the first
-    events of theirs, in order. The very first one of each is not of `types`, or, if those are `included`, is of one.
-    Returns none if every such event is locked by another worker.
+    events of theirs, in order. The very first one of each was stored as `separate`, or was not. Returns none if every
+    such event is locked by another worker.
     """
-    rows = await tx.fetch(_TAKE, limit, list(types), included)
+    rows = await tx.fetch(_TAKE, limit, separate)
     taken: list[DueEvent] = []
     waiting: set[str] = set()
     for row in rows:

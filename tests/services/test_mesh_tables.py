@@ -47,7 +47,7 @@ async def _keep(tx: Connection) -> None:
 READS: dict[str, Read] = {
     "store": lambda tx: inbox_table.store(tx, [ENVELOPE]),
     "take": lambda tx: inbox_table.take(tx, 50),
-    "take separate events": lambda tx: inbox_table.take(tx, 1, ["type"], included=True),
+    "take separate events": lambda tx: inbox_table.take(tx, 1, separate=True),
     "finish": lambda tx: inbox_table.finish(tx, [DUE]),
     "fail": lambda tx: inbox_table.fail(tx, DUE, "error", 1.0),
     "dead letters": lambda tx: inbox_table.dead_letters(tx, 50),

@@ -181,6 +181,18 @@ async def test_a_separate_event_has_a_transaction_to_itself(
     assert await states(database) == [("done", 1)] * 5
 
 
+@pytest.mark.usefixtures("relay")
+async def test_a_separate_event_is_stored_for_its_workers(
+    database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted
+) -> None:
+    """The workers of separate events find it without reading past others."""
+    async with inbox(database, broker, separate={Note}):
+        await publish_notes("notes/1", "a")
+        await noted(1)
+    async with database.transaction() as tx:
+        assert await tx.fetchval("SELECT bool_and(separate) FROM mesh.inbox")
+
+
 async def test_separate_events_hold_up_no_others(
     database: Database, broker: Broker, server: BrokerServer, noted: Noted
 ) -> None:
@@ -199,7 +211,7 @@ async def test_separate_events_hold_up_no_others(
             Envelope(str(number), type_, "test", aggregate, now, Note(text=str(number)).to_binary(), None)
             for number, (type_, aggregate) in enumerate(zip(types, aggregates, strict=True))
         ]
-        await inbox_table.store(tx, events)
+        await inbox_table.store(tx, events, {other})
     async with inbox(database, broker, {Note: note, Other: hanging}, separate={Other}):
         assert await noted(1) == [("notes/5", "6")]
         answered.set()
@@ -276,6 +288,24 @@ async def test_a_poison_event_is_set_aside_and_can_be_replayed(
         async with database.transaction() as tx:
             assert await inbox_table.replay(tx, letter.event_id, overtaken=True) == [letter.event_id]
         assert await noted(2) == [("notes/1", "after"), ("notes/1", "poison")]
+
+
+@pytest.mark.parametrize("separate", [True, False])
+async def test_workers_do_not_read_past_the_events_of_others(database: Database, separate: bool) -> None:
+    """However many events wait for the workers of separate events, or for the others, theirs come first."""
+    few, many = (Other, Note) if separate else (Note, Other)
+    waiting = [(many, f"notes/{number}") for number in range(1000)] + [(few, "notes/last")]
+    envelopes = [
+        Envelope(f"{number}", message.desc().type_name, "test", aggregate, datetime.now(UTC), b"", None)
+        for number, (message, aggregate) in enumerate(waiting)
+    ]
+    async with database.transaction() as tx:
+        await inbox_table.store(tx, envelopes, {Other.desc().type_name})
+    async with database.transaction() as tx:
+        [event] = await inbox_table.take(tx, 1, separate=separate)
+        read = await tx.fetchval("SELECT pg_stat_get_xact_tuples_fetched('mesh.inbox'::regclass)")
+    assert event.envelope.aggregate == "notes/last"
+    assert read < 100
 
 
 async def store_note(tx: Connection, number: int) -> None:

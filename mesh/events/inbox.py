@@ -40,8 +40,7 @@ RECEIVER_IDLE_S_MAX = 15.0  # more than the broker's adapters wait, and than a d
 POLL_PAUSE_S = 1.0
 MEASURE_PAUSE_S = 10.0
 DRAIN_TIMEOUT_S = 5.0
-HANDLERS_MAY_WAIT = {"idle_in_transaction_session_timeout": f"'{2 * HANDLER_TIMEOUT_S:.0f}s'"}
-"""The settings of a transaction in which a handler waits for something else than the database."""
+_HANDLERS_MAY_WAIT = {"idle_in_transaction_session_timeout": f"'{2 * HANDLER_TIMEOUT_S:.0f}s'"}
 
 
 class UndeliverableError(Exception):
@@ -176,7 +175,7 @@ class Inbox:
         outcomes: list[Outcome] = []
         failed: Results = {}
         try:
-            async with self._database.transaction(settings=HANDLERS_MAY_WAIT) as tx:
+            async with self._database.transaction(settings=_HANDLERS_MAY_WAIT) as tx:
                 limit = 1 if separate or self._alone else BATCH_EVENTS_MAX
                 taken = await inbox_table.take(tx, limit, separate=separate)
                 if not taken:

@@ -1,7 +1,9 @@
 """The consumers of events about accounts, which are mailed at once."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from meshwright.identity.v1.events_pb import (
@@ -16,9 +18,10 @@ from protobuf import Message
 
 from mesh.database import Connection, Database
 from mesh.events import Event
-from mesh.events.inbox import HANDLERS_MAY_WAIT, Handler
+from mesh.events.inbox import Handler
 from services.notifications.clients import Recipient, Users
 from services.notifications.domain.keyed_hash import KeyedHash
+from services.notifications.domain.letter import Letter
 from services.notifications.domain.notification import (
     Channel,
     DeliveryState,
@@ -80,14 +83,11 @@ class AccountConsumers:
             await self._mail_user(tx, event, event.data.user, Kind.EMAIL_CONFIRMATION, link=link.url)
 
     async def email_change_requested(self, tx: Connection, event: Event[EmailChangeRequested]) -> None:
-        """Informs the present address, then sends the link to the new one, so that the address can't change before. The
-        first mail is recorded at once: the server may accept it and not the second, for as long as that is retried.
-        """
+        """Informs the present address, then sends the link to the new one, so that the address can't change before."""
         link = await self._users.find_link(event.data.confirmation)
         if link is not None:
             user = event.data.user
-            async with self._database.transaction(settings=HANDLERS_MAY_WAIT) as own:
-                await self._mail_user(own, event, user, Kind.EMAIL_CHANGING)
+            await self._inform(tx, event, user)
             await self._mail(tx, event, user, Recipient(link.address), Kind.NEW_EMAIL_CONFIRMATION, link=link.url)
 
     async def password_reset_requested(self, tx: Connection, event: Event[PasswordResetRequested]) -> None:
@@ -99,6 +99,21 @@ class AccountConsumers:
     async def password_changed(self, tx: Connection, event: Event[PasswordChanged]) -> None:
         """Informs the user that the password has changed."""
         await self._mail_user(tx, event, event.data.user, Kind.PASSWORD_CHANGED)
+
+    async def _inform(self, tx: Connection, event: Event[EmailChangeRequested], user: str) -> None:
+        """Informs the present address of a user that another one was given, and records that at once: the server may
+        accept this mail and not the next, for as long as that is retried.
+        """
+        recipient = await self._users.find_recipient(user)
+        if recipient is None or not await self._may_be_mailed(tx, user, recipient, Kind.EMAIL_CHANGING):
+            return
+        letter = self._letters.write(Kind.EMAIL_CHANGING)
+        first_of_two = notification_uid(event.source, f"{event.id}/{Kind.EMAIL_CHANGING}")
+        notification = _sent(first_of_two, user, Kind.EMAIL_CHANGING, letter)
+        if await notifications.find(tx, notification.uid) is None:
+            state = await self._send(notification, letter, recipient)
+            async with self._database.transaction() as own:  # the user is locked by the other one
+                await notifications.insert(own, replace(notification, deliveries={Channel.EMAIL: state}))
 
     async def _mail_user(self, tx: Connection, event: Event[Any], user: str, kind: Kind, **values: str) -> None:
         """Sends a letter to the present address of a user, as _mail() does."""
@@ -119,30 +134,41 @@ class AccountConsumers:
         exactly once. Temporary errors are raised, and the inbox retries; a mail that can never be delivered is recorded
         as such.
         """
+        if not await self._may_be_mailed(tx, user, recipient, kind):
+            return
+        letter = self._letters.write(kind, **values)
+        notification = _sent(notification_uid(event.source, event.id), user, kind, letter)
+        if await notifications.insert(tx, notification):
+            state = await self._send(notification, letter, recipient)
+            if state is not DeliveryState.SENT:
+                await notifications.mark_delivered(tx, notification, Channel.EMAIL, state)
+
+    async def _may_be_mailed(self, tx: Connection, user: str, recipient: Recipient, kind: Kind) -> bool:
+        """Locks the user. Returns False if the user is gone, or the address had its mail of the day."""
         await user_lock.share(tx, user)
         if await erased_users.contains(tx, self._hashes.of_user(user)):
             log.info("no mail sent: the user is gone", user=user)
-            return
-        letter = self._letters.write(kind, **values)
-        part = f"/{kind}" if kind is Kind.EMAIL_CHANGING else ""  # one of two mails for one event
-        notification = Notification(
-            notification_uid(event.source, event.id + part),
-            user,
-            kind,
-            letter.subject,
-            send_time=datetime.now(UTC),
-            deliveries={Channel.EMAIL: DeliveryState.SENT},
-        )
+            return False
         purpose = "reset " if kind is Kind.PASSWORD_RESET else ""
         address_hash = self._hashes.of_address(recipient.address, purpose)
         if not recipient.confirmed and not await mailed_addresses.claim(tx, address_hash):
             log.info("no mail sent: the address had one within a day", user=user)
-            return
-        if not await notifications.insert(tx, notification):
-            return
+            return False
+        return True
+
+    async def _send(self, notification: Notification, letter: Letter, recipient: Recipient) -> DeliveryState:
+        """Sends a letter. Returns whether the server accepted it, or never will."""
         try:
             await self._mailer.send(compose(notification, letter, sender=self._sender, recipient=recipient.address))
         except UndeliverableMail as error:
-            await notifications.mark_delivered(tx, notification, Channel.EMAIL, DeliveryState.UNDELIVERABLE)
             UNDELIVERABLE.inc()
-            log.warning("mail is undeliverable", user=user, notification=notification.name, reason=str(error))
+            reason = str(error)
+            log.warning("mail is undeliverable", user=notification.user, notification=notification.name, reason=reason)
+            return DeliveryState.UNDELIVERABLE
+        return DeliveryState.SENT
+
+
+def _sent(uid: UUID, user: str, kind: Kind, letter: Letter) -> Notification:
+    return Notification(
+        uid, user, kind, letter.subject, send_time=datetime.now(UTC), deliveries={Channel.EMAIL: DeliveryState.SENT}
+    )

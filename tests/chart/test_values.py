@@ -271,7 +271,21 @@ def test_a_release_whose_names_a_cluster_rejects(release: str, values: tuple[str
 
 @pytest.mark.parametrize("place", ["workloads", "edge", "services.orders"])
 @pytest.mark.parametrize("section", ["env", "podAnnotations"])
-def test_a_section_may_be_empty(place: str, section: str) -> None:
+def test_a_section_of_a_workload_may_be_empty(place: str, section: str) -> None:
     """A section whose lines are all comments is null in YAML."""
     done = template(f"--set-json={place}.{section}=null")
     assert done.returncode == 0, done.stderr
+
+
+def test_the_section_of_authorities_may_be_empty() -> None:
+    """It is as if it was not there, as after an upgrade with the values of an earlier chart."""
+    done = template("--set-json=authorities=null")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_server_of_ones_own_has_no_port_of_the_mesh() -> None:
+    """Otherwise calls to other pods would bypass Linkerd, too."""
+    url = "--set=services.orders.databaseUrl=postgresql://orders:secret@db.example.com:9000/orders"
+    done = template(url)
+    assert "names the port 9000" in done.stderr
+    assert template(url, "--set=linkerd.skipOutside=false").returncode == 0

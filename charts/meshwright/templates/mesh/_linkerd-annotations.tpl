@@ -23,6 +23,11 @@ Ports that Linkerd treats as opaque by default are left out. Takes root, spec.
 {{- end }}
 {{- end }}
 {{- range list 25 587 5432 }}{{ $ports = without $ports (float64 .) }}{{ end }}
+{{- range list 9000 8080 }}
+{{- if has (float64 .) $ports }}
+{{- fail (printf "\n\nA URL or networkPolicies.outside names the port %d, which is a port of the mesh, too. Linkerd skips ports, whatever the address: calls to other pods would leave without mTLS, and be denied. Let the server listen on another port, or set linkerd.skipOutside=false." .) }}
+{{- end }}
+{{- end }}
 {{- join "," $ports }}
 {{- end }}
 

@@ -31,7 +31,7 @@ securityContext:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
-  {{- if .root.Values.authorities.configMap }}
+  {{- if (.root.Values.authorities).configMap }}
   - name: authorities
     mountPath: /authorities
     readOnly: true

@@ -26,7 +26,7 @@ securityContext:
 {{/* The volumes of pods with our image. */}}
 {{- define "meshwright.volumes" -}}
 {{ include "meshwright.tmp-volume" . }}
-{{- with .Values.authorities.configMap }}
+{{- with (.Values.authorities).configMap }}
 - name: authorities
   configMap:
     name: {{ . }}

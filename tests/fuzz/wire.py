@@ -49,6 +49,12 @@ class _Transport(asyncio.Transport):
     def resume_reading(self) -> None:
         """All is there already."""
 
+    def is_reading(self) -> bool:
+        return True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing waits to be written."""
+
     def get_write_buffer_size(self) -> int:
         return 0
 

@@ -249,7 +249,7 @@ def test_the_chart_has_it(checkout: Checkout) -> None:
     assert variables["GREETING"] == "Costs $5, {it} 'said'"
     secret = objects["Secret", "shop-order-items"]["data"]
     assert set(secret) == {"CLIENT_SECRET", "DATABASE_URL", "GREETING_SECRET", "BROKER_URL"}
-    assert ("AuthorizationPolicy", "shop-item-labels-from-order-items") in objects
+    assert ("AuthorizationPolicy", "shop-item-labels-from-order.items") in objects
     done = checkout.run(*render, "--values", chart / "values-production.yaml")
     assert done.returncode == 0, done.stderr
     objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout) if each}

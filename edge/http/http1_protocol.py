@@ -323,8 +323,9 @@ class Http1Protocol(HttpToolsProtocol):
         """Hands over to the WebSocket protocol, with a handshake that its library accepts; the application checks the
         client's.
         """
-        if self.cycle is not None and not self.cycle.response_complete:
-            # Replies keep the order of the requests: RFC 9112, section 9.3.2.
+        if self.cycle is not None and (not self.cycle.response_complete or self.flow.write_paused):
+            # Replies keep the order of the requests: RFC 9112, section 9.3.2. The next protocol would not know that
+            # the send buffer is full of them.
             text = "A WebSocket handshake must wait for the replies to earlier requests on its connection."
             self._reject(HttpError(400, text, "MALFORMED_REQUEST"))
             return

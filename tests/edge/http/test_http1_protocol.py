@@ -25,6 +25,10 @@ from tests.garbage import alive
 GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
 CHUNKED = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 CLOSING_POST = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+HANDSHAKE = (
+    b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 DATE = b"\r\ndate: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
 LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
 
@@ -281,16 +285,38 @@ async def test_a_client_of_http_1_0_gets_no_chunks(tmp_path: Path) -> None:
 async def test_a_handshake_does_not_overtake_a_request(client: Client, backend: Backend, pause_s: float) -> None:
     """It is rejected after the reply: a WebSocket must not contain the reply to an earlier request."""
     go = echoes_later(backend)
-    handshake = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: "
     async with connection(client) as (reader, writer):
         writer.write(b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: x\r\n\r\n")
         await asyncio.sleep(pause_s)
-        writer.write(GET + handshake + b"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        writer.write(GET + HANDSHAKE)
         await asyncio.sleep(0.05)
         go.set()
         answers = await reader.read()
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answers) == [b"200", b"400"]
     assert answers.index(b'{"i32":1}') < answers.index(b"MALFORMED_REQUEST")
+
+
+async def test_a_handshake_does_not_follow_a_reply_that_is_not_read(tmp_path: Path) -> None:
+    """It is rejected behind the replies: its WebSocket would send ever more without noticing a full send buffer."""
+    feeds = read(compile_image(FEEDS, tmp_path))
+    async with backend_of(feeds.registry, STREAMING) as source, edge_of(feeds, source.port) as client:
+        source.replies(source.message("feeds.v1.Event", json.dumps({"text": "x" * 3_000_000})))
+        sock = await connected(client.base_url.host, client.base_url.port or 0, "127.0.0.3")
+        reader, writer = await asyncio.open_connection(sock=sock, limit=1)
+        address = writer.get_extra_info("sockname")
+        (served,) = [each for each in gc.get_objects() if isinstance(each, Http1Protocol) and each.client == address]
+        count = 0
+        while not served.flow.write_paused:
+            writer.write(b"GET /v1/feeds/x HTTP/1.1\r\nhost: x\r\n\r\n")
+            count += 1
+            while served.cycle is None or not served.cycle.response_complete or len(source.calls) < count:
+                await asyncio.sleep(0.01)
+        writer.write(b"GET /v1/feeds/x:watch HTTP/1.1\r\nhost: x\r\n" + HANDSHAKE)
+        async with asyncio.timeout(20):
+            answers = await reader.read()
+        writer.close()
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answers) == [b"200"] * count + [b"400"]
+    assert {call.path for call in source.calls} == {"/feeds.v1.Feeds/Once"}
 
 
 async def test_few_of_many_pipelined_requests_wait(client: Client, backend: Backend) -> None:

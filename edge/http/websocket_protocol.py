@@ -93,8 +93,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        """Continues after FRAMES_A_TURN, unless reading is paused for a message by now, or the connection has ended."""
-        if self.disconnected or not self.queue.empty():
+        """Continues after FRAMES_A_TURN, unless reading is paused for a message by now, or the connection has ended.
+        After our close frame, messages are discarded and none is waited for.
+        """
+        if self.disconnected or not (self.queue.empty() or self.close_sent):
             return
         self.read_paused = False
         self.transport.resume_reading()

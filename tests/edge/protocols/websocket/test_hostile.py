@@ -1,6 +1,7 @@
 """WebSockets of clients that break the protocol or exhaust resources."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from websockets.asyncio.client import ClientConnection
 
 from edge.contract.contract import Contract
 from edge.http.head_size import HEADERS_MAX
+from edge.http.websocket_protocol import WebSocketProtocol
 from tests.edge.backend import Backend, Context
 from tests.edge.protocols.rest.wire import Wire, wire
 from tests.edge.protocols.websocket.test_websocket import CHAT, WATCH, opened
@@ -260,6 +262,32 @@ async def test_short_messages_wait_as_bytes(reader: Client, source: Backend) -> 
         go.set()
         opened_by_hand[0].writer.write(frame(TEXT, b""))
         await opened_by_hand[0].reader.readuntil(b'{"number":%d}' % (count + 1))
+
+
+async def test_a_close_frame_behind_many_messages_is_read(reader: Client, source: Backend) -> None:
+    """The service ends the stream while thousands of messages wait; they are discarded up to the client's close."""
+    go = asyncio.Event()
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        await anext(requests)
+        yield b""
+        await go.wait()
+
+    source.stream = stream
+    async with wire(reader) as connection:
+        await open_by_hand(connection, CHAT)
+        connection.writer.write(frame(TEXT, b'{"number":1}') + frame(TEXT, b"{}") * 20_000)
+        await connection.reader.readexactly(4)
+        address = connection.writer.get_extra_info("sockname")
+        (served,) = [
+            each for each in gc.get_objects() if isinstance(each, WebSocketProtocol) and each.client == address
+        ]
+        served.close_timeout = 300
+        go.set()
+        assert await close_code(connection) == 1000
+        connection.writer.write(frame(CLOSE, struct.pack("!H", 1000)))
+        async with asyncio.timeout(30):
+            assert await connection.reader.read() == b""
 
 
 async def test_incomplete_frames_are_held_bytes(feeds: Contract, source: Backend) -> None:

@@ -170,6 +170,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self.conn.fail(CloseCode.INVALID_DATA, "a text is not UTF-8")
                 self.handle_parser_exception()
                 return
+        if self.close_sent:  # uvicorn discards the message
+            self._message_bytes = 0
         super().send_receive_event_to_app()
         self._departure.start()
 

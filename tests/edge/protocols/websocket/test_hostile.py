@@ -290,6 +290,25 @@ async def test_a_close_frame_behind_many_messages_is_read(reader: Client, source
             assert await connection.reader.read() == b""
 
 
+async def test_discarded_messages_are_not_held_bytes(feeds: Contract, source: Backend) -> None:
+    """Messages that arrive after our close frame leave their client's share to its other connections."""
+
+    async def stream(requests: AsyncIterator[bytes], _: Context) -> AsyncIterator[bytes]:
+        await anext(requests)
+        yield b""
+
+    source.stream = stream
+    limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000}
+    async with edge_of(feeds, source.port, **limits) as client, AsyncExitStack() as stack:
+        for _ in range(3):
+            connection = await stack.enter_async_context(wire(client))
+            await open_by_hand(connection, CHAT)
+            connection.writer.write(frame(TEXT, b'{"number":1}'))
+            assert await close_code(connection) == 1000
+            connection.writer.write(frame(TEXT, b"x" * 199_999) + frame(PING, b"p"))
+            assert await connection.reader.readexactly(3) == b"\x8a\x01p"
+
+
 async def test_incomplete_frames_are_held_bytes(feeds: Contract, source: Backend) -> None:
     """A client can't exceed its share of the memory by frames without their last byte, and others are served."""
     limits: dict[str, Any] = {"held_bytes_max": 1_600_000, "body_bytes_max": 200_000, "trusted_proxies": "127.0.0.1"}

@@ -183,7 +183,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.close_timer is not None:
             return
         failure = self.conn.close_sent
-        assert failure is not None  # by the caller
+        if failure is None:  # before the handshake is complete there are no close frames
+            self.transport.abort()
+            return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
         self.frames.clear()
         self._later.clear()

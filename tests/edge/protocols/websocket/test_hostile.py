@@ -1,6 +1,7 @@
 """WebSockets of clients that break the protocol or exhaust resources."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -17,10 +18,12 @@ from websockets.asyncio.client import ClientConnection
 from edge.contract.contract import Contract
 from edge.http.head_size import HEADERS_MAX
 from edge.http.websocket_protocol import WebSocketProtocol
+from mesh.identity import Caller, Verifier
 from tests.edge.backend import Backend, Context
 from tests.edge.protocols.rest.wire import Wire, wire
 from tests.edge.protocols.websocket.test_websocket import CHAT, WATCH, opened
 from tests.edge.served import TRANSPORT, Client, edge_of
+from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 0x1, 0x2, 0x0, 0x8, 0x9
 KEY = {"sec_websocket_version": "13", "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ=="}
@@ -109,6 +112,32 @@ async def test_a_client_that_is_still_sending_reads_why(
         assert await connection.reader.read() == b""
     while len(source.ended) < len(source.calls):
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("frames", [frame(0x3, b""), frame(TEXT, b"\xff"), frame(TEXT, b"x" * 2_000_000)])
+async def test_garbage_before_the_handshake_is_complete(
+    feeds: Contract, source: Backend, issuer: Issuer, caplog: pytest.LogCaptureFixture, frames: bytes
+) -> None:
+    """The connection is aborted, because no close frame may precede the reply, and the log has no error."""
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    class SlowVerifier(Verifier):
+        async def verify(self, token: str) -> Caller:
+            begun.set()
+            await go.wait()
+            return await super().verify(token)
+
+    verifier, path = SlowVerifier(issuer, ISSUER, AUDIENCE), "/v1/feeds/x:private"
+    token = issuer.token("users/ada", "feeds.read")
+    async with edge_of(feeds, source.port, verifier=verifier) as client, wire(client) as connection:
+        await connection.begin("GET", path, **UPGRADE, **KEY, authorization=f"Bearer {token}")
+        await begun.wait()
+        connection.writer.write(frames)
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(30):
+                assert await connection.reader.read() == b""
+        go.set()
+    assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:

@@ -52,7 +52,8 @@ def declared_path(path: str, resource: DescMessage) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    return _PART.findall(path.written if isinstance(path, MaskPath) else path)
+    """Returns the parts of a path, at least one: a path without any is its own, and has been found to be invalid."""
+    return _PART.findall(path.written if isinstance(path, MaskPath) else path) or [path]
 
 
 def _message(field: DescField) -> DescMessage | None:

@@ -194,6 +194,13 @@ async def test_an_invalid_mask_is_rejected(edge: Client, mask: object) -> None:
     assert list(wrong) == ["updateMask"]
 
 
+@pytest.mark.parametrize("path", ["", ".", "..", "a b", "`a", "labels."])
+async def test_an_invalid_path_in_the_query_is_rejected(edge: Client, path: str) -> None:
+    """A path of an update or a read is rejected in the query as in a body, also one without any name."""
+    for method, url, key in (("PATCH", "/v1/things/1", "updateMask.paths"), ("GET", "/v1/things", "readMask.paths")):
+        assert await edge.violations(method, url, params={key: path}, json={}) == {key: "OUT_OF_RANGE"}
+
+
 async def test_the_document_allows_every_mask_that_is_accepted(edge: Client) -> None:
     """The schemas of masks in the query and in a body allow snake_case, and keys with underscores."""
     document = (await edge.get("/openapi.json")).json()

@@ -8,14 +8,17 @@ Only parts that name fields are looked up. The keys of maps and of Structs are d
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from protobuf import DescField, DescFieldValueList, DescFieldValueMessage, DescMessage
 
 from edge.protojson.any_and_struct import ANY, LIST_VALUE, STRUCT, VALUE
-from edge.protojson.fields import find_by_proto_name
 from edge.protojson.well_known import MaskPath, to_snake_case
 from mesh.contract.descriptors import inner_message
+
+REMEMBERED_MAX: Final = 256
+"""How many messages have their names in memory: a mask may have a hundred thousand paths."""
 
 _PART = re.compile(r"`[^`]*`|[^.]+")
 _WITHOUT_FIELDS: Final = frozenset({ANY, LIST_VALUE, STRUCT, VALUE})
@@ -30,7 +33,7 @@ def read_resources(response: DescMessage) -> tuple[DescMessage, ...]:
 def declared_path_in_any(path: str, resources: tuple[DescMessage, ...]) -> str:
     """Returns the path with proto names, in the first of these messages that has its first field."""
     first = to_snake_case(_parts(path)[0])
-    resource = next((each for each in resources if _find(each, first) is not None), resources[0])
+    resource = next((each for each in resources if first in _fields(each)), resources[0])
     return declared_path(path, resource)
 
 
@@ -40,7 +43,7 @@ def declared_path(path: str, resource: DescMessage) -> str:
     at: DescMessage | DescField | None = resource  # the message whose field, or the map whose key, the next part is
     for index, part in enumerate(parts):
         if isinstance(at, DescMessage):
-            field = _find(at, to_snake_case(part))
+            field = _fields(at).get(to_snake_case(part))
             if field is None:
                 parts[index:] = map(to_snake_case, parts[index:])
                 break
@@ -62,6 +65,8 @@ def _message(field: DescField) -> DescMessage | None:
     return message if message is not None and message.type_name not in _WITHOUT_FIELDS else None
 
 
-def _find(message: DescMessage, name: str) -> DescField | None:
-    by_json_name = next((field for field in message.fields if to_snake_case(field.json_name) == name), None)
-    return by_json_name if by_json_name is not None else find_by_proto_name(message, name)
+@lru_cache(REMEMBERED_MAX)
+def _fields(message: DescMessage) -> dict[str, DescField]:
+    """Returns the fields by their names in snake_case: JSON names have precedence over proto names."""
+    by_json_name = {to_snake_case(field.json_name): field for field in reversed(message.fields)}
+    return {field.name: field for field in message.fields} | by_json_name

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from edge.bind import update_mask
 from edge.contract.contract import Contract, read
+from edge.protojson.well_known import to_snake_case
 from tests.edge.backend import Backend, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
@@ -154,6 +156,25 @@ async def test_the_mask_of_a_read_is_translated_in_the_response(
     ):
         assert response.status_code == 200, response.text
         assert received_paths(things, "ListRequest", "read_mask") == [declared, "name"]
+    things.replies(things.message("masks.v1.Thing"))
+
+
+async def test_a_path_costs_the_same_in_a_message_with_many_fields(
+    edge: Client, things: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of a message's fields are converted once, and not again for each of the thousands of paths."""
+    converted: list[str] = []
+
+    def counting(path: str) -> str:
+        converted.append(path)
+        return to_snake_case(path)
+
+    monkeypatch.setattr(update_mask, "to_snake_case", counting)
+    things.replies(things.message("masks.v1.ListResponse"))
+    mask = ",".join(["readTime"] * 5_000)
+    assert (await edge.post("/v1/things:search", json={"readMask": mask})).status_code == 200
+    assert received_paths(things, "ListRequest", "read_mask") == ["read_time"] * 5_000
+    assert len(converted) <= 2 * 5_000 + 100
     things.replies(things.message("masks.v1.Thing"))
 
 

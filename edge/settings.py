@@ -241,7 +241,10 @@ class EdgeSettings(ProcessSettings):
         description="the maximum number of messages in a stream that a client may send",
     )
     stall_s: float = Field(
-        60.0, gt=0, le=3600, description="how long a client may receive nothing before it is disconnected"
+        60.0,
+        gt=0,
+        le=3600,
+        description="how long a client may receive nothing; it is disconnected within twice this time",
     )
     keep_alive_s: int = Field(65, ge=1, le=3600, description="how long an idle connection is kept open")
 

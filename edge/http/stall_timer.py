@@ -5,6 +5,7 @@ import asyncio
 
 class StallTimer:
     """A timer that aborts a connection whose client reads nothing of the pending data; slow clients are not aborted.
+    Two checks in succession find it, so the connection ends one to two times `timeout_s` after the client's last read.
 
     Data are pending while the send buffer is full, and while the connection is closing: a transport that was closed
     lives on until its last byte has been sent, and so would a call whose client half-closed its connection, or sent a

@@ -66,5 +66,6 @@ async def test_a_client_that_leaves_unread_data_cancels_its_call(
         assert not source.ended
         connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.writer.transport.abort()
-        while not source.ended:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while not source.ended:
+                await asyncio.sleep(0.01)

@@ -388,10 +388,11 @@ async def test_few_replies_wait_for_a_client_that_does_not_read(client: Client, 
     address = writer.get_extra_info("sockname")
     (served,) = [each for each in gc.get_objects() if isinstance(each, Http1Protocol) and each.client == address]
     calls = -1
-    while calls < len(backend.calls):
-        calls = len(backend.calls)
-        writer.write((GET + b"\r\n") * 100)
-        await asyncio.sleep(0.5)
+    async with asyncio.timeout(60):
+        while calls < len(backend.calls) or not served.transport.get_write_buffer_size():
+            calls = len(backend.calls)
+            writer.write((GET + b"\r\n") * 100)
+            await asyncio.sleep(0.5)
     assert 0 < served.transport.get_write_buffer_size() <= BYTES_FREE + 2 * len(reply)
     writer.transport.abort()
     assert reader.exception() is None
@@ -581,7 +582,8 @@ async def test_few_tiny_chunks_are_discarded(client: Client, backend: Backend) -
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404")
         writer.write(b"1\r\nx\r\n" * 300_000)
         with contextlib.suppress(ConnectionError):
-            await reader.read()
+            async with asyncio.timeout(30):
+                await reader.read()
     assert not backend.calls
 
 

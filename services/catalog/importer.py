@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from enum import Enum, auto
 from uuid import UUID
 
 from meshwright.catalog.v1.catalog_pb import ImportProductsRequest, ImportProductsResponse
@@ -29,13 +30,20 @@ IMPORTS_MAX = 2  # each holds a group of lines in memory, and a connection of th
 IMPORTS_OF_CALLER_MAX = 8
 PLACE_WAIT_S = 20.0
 PAUSE_S = 0.5  # after it a group is written although it is not full, and makes room
-GROUP_AGE_S = 1.0  # a group of this age is written with its next line
+GROUP_AGE_S = 1.0  # a group of this age is written when the next piece arrives
 SILENCE_S = 30.0
 LINES_MAX = 1_000_000
 LINES_PER_TRANSACTION = 500
 LINES_PER_TURN = 20  # lines that are read before other calls have their turn
 REJECTED_LINES_MAX = 1000
 DESCRIPTION_LENGTH_MAX = 500
+
+
+class Gap(Enum):
+    """The reasons why a stream has no line for now."""
+
+    PAUSE = auto()  # nothing arrives
+    PIECE = auto()  # a piece has arrived in which no line ends
 
 
 class Importer:
@@ -61,7 +69,7 @@ class Importer:
             reader = LineReader(self._validator, subject, first.request_id)
             outcome, lines = ImportProductsResponse(), _lines(first, pieces)
             async for line in lines:
-                if line is not None:
+                if isinstance(line, Line):
                     async with self._place():
                         await self._write(await _group(line, lines, reader), outcome)
             return outcome
@@ -175,38 +183,41 @@ async def _first(pieces: AsyncIterator[ImportProductsRequest | None]) -> ImportP
 
 async def _lines(
     first: ImportProductsRequest, rest: AsyncIterator[ImportProductsRequest | None]
-) -> AsyncIterator[Line | None]:
-    """Yields the lines of a file, and None at each pause of the stream."""
+) -> AsyncIterator[Line | Gap]:
+    """Yields the lines of a file, and the gaps between them."""
     splitter = LineSplitter()
     for line in splitter.feed(_bytes(first)):
         yield line
     async for request in rest:
         if request is None:
-            yield None
+            yield Gap.PAUSE
             continue
-        for line in splitter.feed(_bytes(request)):
+        lines = splitter.feed(_bytes(request))
+        yield next(lines, Gap.PIECE)
+        for line in lines:
             yield line
     for line in splitter.end():
         yield line
 
 
-async def _group(first: Line, rest: AsyncIterator[Line | None], reader: LineReader) -> list[ImportedLine | InvalidLine]:
-    """Reads the lines of a transaction: as many as it may have, or those before the stream pauses or ends. Raises
-    InvalidArgument if the file has too many lines.
+async def _group(first: Line, rest: AsyncIterator[Line | Gap], reader: LineReader) -> list[ImportedLine | InvalidLine]:
+    """Reads the lines of a transaction: as many as it may have, or those before the stream pauses or ends, or until
+    they are too old. Raises InvalidArgument if the file has too many lines.
     """
     clock = asyncio.get_running_loop().time
-    began, group, line = clock(), list[ImportedLine | InvalidLine](), first
-    while True:
-        if line.number > LINES_MAX:
-            raise InvalidArgument(f"The file has more than {LINES_MAX} lines.", reason="STREAM_TOO_LONG")
-        group.append(reader.read(line))
+    began, group = clock(), list[ImportedLine | InvalidLine]()
+    following: Line | Gap = first
+    while following is not Gap.PAUSE:
+        if isinstance(following, Line):
+            if following.number > LINES_MAX:
+                raise InvalidArgument(f"The file has more than {LINES_MAX} lines.", reason="STREAM_TOO_LONG")
+            group.append(reader.read(following))
+            if following.number % LINES_PER_TURN == 0:
+                await asyncio.sleep(0)
         if len(group) == LINES_PER_TRANSACTION or clock() - began > GROUP_AGE_S:
-            return group
-        if line.number % LINES_PER_TURN == 0:
-            await asyncio.sleep(0)
-        if (following := await anext(rest, None)) is None:
-            return group
-        line = following
+            break
+        following = await anext(rest, Gap.PAUSE)
+    return group
 
 
 def _bytes(request: ImportProductsRequest) -> bytes:

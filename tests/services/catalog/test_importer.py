@@ -290,6 +290,31 @@ async def test_imports_without_work_keep_no_place(store: Store) -> None:
         assert [counts(each) for each in await asyncio.gather(*running)] == [(3, 0, 0, 0)] * len(running)
 
 
+@pytest.mark.parametrize("piece", [b" ", b"\n"])
+async def test_an_import_whose_next_line_does_not_end_keeps_no_place(
+    store: Store, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients that send one line, and then a byte whenever their stream would count as pausing, do not keep others out:
+    their lines are written all the same.
+    """
+    monkeypatch.setattr(importer, "GROUP_AGE_S", 0.1)
+
+    async def dripping() -> AsyncIterator[ImportProductsRequest]:
+        async for each in pieces(f"{line()}\n"):
+            yield each
+        while True:
+            await asyncio.sleep(importer.PAUSE_S / 20)
+            yield ImportProductsRequest(lines=HttpBody(data=piece))
+
+    with store.as_staff():
+        running = [asyncio.create_task(store.catalog.import_products(dripping())) for _ in range(IMPORTS_MAX)]
+        await asyncio.sleep(importer.PAUSE_S)
+        assert counts(await imported(store, line())) == (1, 0, 0, 0)
+        while len(await store.events()) < IMPORTS_MAX + 1:
+            await asyncio.sleep(0.01)
+        await stop(running)
+
+
 async def test_the_imports_of_a_caller_are_limited(store: Store) -> None:
     """Nobody has more than some imports in progress, whether they have work or not."""
 

@@ -90,8 +90,9 @@ class Endpoint:
             self._attempts.cancel()
 
     async def _connect_in_time(self) -> None:
-        """Tries until there is a connection."""
-        await asyncio.sleep(self._connected_at + self._jittered_pause_s() - time.monotonic())
+        """Tries until there is a connection. One beside others comes soon, also after an outage."""
+        pause_s = PAUSE_S_MIN if self.is_connected else self._jittered_pause_s()
+        await asyncio.sleep(self._connected_at + pause_s - time.monotonic())
         while True:
             try:
                 async with asyncio.timeout(ATTEMPT_S_MAX):

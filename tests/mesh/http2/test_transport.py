@@ -458,6 +458,45 @@ async def test_failed_attempts_are_spaced(monkeypatch: pytest.MonkeyPatch) -> No
     assert pauses[7] == 1.0
 
 
+async def test_connections_are_added_soon_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause has grown while the server was away. It does not delay connections beside the first new one."""
+    port, connections = free_port(), 0
+    pauses: list[float] = []
+    grown, full, sleep = asyncio.Event(), asyncio.Barrier(3), asyncio.sleep
+
+    async def recorded(delay_s: float) -> None:
+        if (task := asyncio.current_task()) is None or task.get_name() != "connect":
+            await sleep(delay_s)
+            return
+        pauses.append(delay_s)
+        if delay_s > 6 * PAUSE_S_MIN:
+            grown.set()
+        await sleep(0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 1:
+            pauses.clear()
+        peer = Peer(reader, writer)
+        await peer.start({3: 1})
+        stream = await peer.request()
+        await full.wait()
+        peer.answer(stream)
+        await peer.wait_closed()
+        writer.close()
+
+    monkeypatch.setattr("mesh.http2.endpoint.asyncio.sleep", recorded)
+    async with transport_to(f"127.0.0.1:{port}") as transport:
+        calling = [asyncio.create_task(call(transport)) for _ in range(3)]
+        await grown.wait()
+        async with await asyncio.start_server(serve, "127.0.0.1", port):
+            await asyncio.gather(*calling)
+            await transport.close()
+    assert connections == 3
+    assert max(pauses) <= PAUSE_S_MIN
+
+
 async def serve_once(peer: Peer) -> None:
     """Answers one call, and leaves."""
     await peer.start()

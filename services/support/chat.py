@@ -65,7 +65,7 @@ class Chats:
                         news = await self._read(uid, actor, view, changed)
 
     async def _post(self, uid: UUID, actor: Actor, each: Post) -> ChatResponse:
-        """Posts a message; returns the result. It waits for its turn, instead of failing when many post at once."""
+        """Posts a message; returns the result. It waits for its turn as long as others post, instead of failing."""
         try:
             message = await self._posting.post(
                 uid, actor, each.text, each.request_id, field="post.text", place=self._turns

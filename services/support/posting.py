@@ -46,14 +46,16 @@ class Posting:
         place: AbstractAsyncContextManager[None] | None = None,
     ) -> ChatMessage:
         """Posts a message in a conversation, and publishes an event, once for each request_id that is not empty.
-        Returns the message that is there afterwards. `field` is that of the text, for errors; `place` is taken with the
-        connection to the database.
+        Returns the message that is there afterwards. `field` is that of the text, for errors. The post of a stream has
+        a `place`, which it takes with the connection to the database, and waits for its turn as long as it takes: the
+        requests of the stream are not read meanwhile. A call without one raises Aborted if others take too long.
 
         The row of the conversation is locked, so that messages are numbered in the order of their commits.
         """
         checked_text(text, field)
         posted_as = UUID(request_id) if request_id else None
-        async with self._turn(uid), place or nullcontext(), self._database.transaction() as tx:
+        turn_timeout_s = TURN_TIMEOUT_S if place is None else None
+        async with self._turn(uid, turn_timeout_s), place or nullcontext(), self._database.transaction() as tx:
             await ERASED_USERS.check_caller(tx, sender.subject)
             conversation = visible_to(sender, await storage.find(tx, uid, lock=True))
             if posted_as is not None and (earlier := await storage.find_posted(tx, uid, sender.subject, posted_as)):
@@ -74,13 +76,13 @@ class Posting:
         return message
 
     @asynccontextmanager
-    async def _turn(self, uid: UUID) -> AsyncIterator[None]:
-        """Waits for the turn in a conversation, which lasts until the block ends. Raises Aborted if others take too
-        long.
+    async def _turn(self, uid: UUID, timeout_s: float | None) -> AsyncIterator[None]:
+        """Waits for the turn in a conversation, which lasts until the block ends. Raises Aborted if it takes longer
+        than `timeout_s`.
         """
         turn = self._turns.setdefault(uid, asyncio.Lock())
         try:
-            async with asyncio.timeout(TURN_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await turn.acquire()
         except TimeoutError:
             raise Aborted(

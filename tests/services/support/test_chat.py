@@ -257,6 +257,26 @@ async def test_a_post_waits_a_limited_time_for_its_turn(
     await ada.post(name, "Hello?", REQUEST_ID)
 
 
+async def test_a_post_of_a_stream_waits_for_its_turn(
+    database: Database, ada: User, eve: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made however long others take: its stream waits meanwhile."""
+    monkeypatch.setattr(posting, "TURN_TIMEOUT_S", 0.05)
+    name = (await ada.create()).name
+    async with eve.chat(name) as hers:
+        assert isinstance(await hers.next(), Conversation)
+        async with database.transaction() as tx:
+            await tx.execute("SELECT FROM conversations WHERE uid = $1 FOR NO KEY UPDATE", uid_of(name))
+            first = asyncio.create_task(ada.post(name, "Hello"))
+            await eventually(partial(are_waiting, database, 1))
+            hers.post("Hello?")
+            await asyncio.sleep(0.2)
+        result = (await hers.result()).result
+        assert result is not None
+        assert result.field == "message"
+        await asyncio.gather(first, return_exceptions=True)
+
+
 async def test_a_stopping_server_ends_streams_so_that_clients_resume(issuer: Issuer, database: Database) -> None:
     """The status is UNAVAILABLE with a delay, and the users are shown as gone at once."""
     async with Replica.running(issuer, database) as other, contextlib.AsyncExitStack() as stack:

@@ -126,7 +126,7 @@ async def _replay(settings: DeadLetterSettings, event_id: str | None, overtaken:
             if event_id is None:
                 _, left = await inbox_table.count(tx)
             elif not replayed:
-                print(_refusal(event_id, await inbox_table.dead_letter(tx, event_id)), file=sys.stderr)
+                print(_refusal(event_id, await inbox_table.dead_letter(tx, event_id), overtaken), file=sys.stderr)
                 return 1
             else:
                 left = 0
@@ -135,11 +135,11 @@ async def _replay(settings: DeadLetterSettings, event_id: str | None, overtaken:
     return 0
 
 
-def _refusal(event_id: str, found: tuple[DeadLetter, Envelope] | None) -> str:
+def _refusal(event_id: str, found: tuple[DeadLetter, Envelope] | None, overtaken: bool) -> str:
     if found is None:
         return f"There is no dead letter {event_id}."
     letter, _ = found
-    if letter.overtaken:
+    if letter.overtaken and not overtaken:
         return (
             f"A later event of {letter.aggregate} was handled. Its handler must not rely on their order: if it does "
             "not, add --overtaken."

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -112,6 +113,18 @@ async def test_one_that_was_overtaken_is_replayed_only_if_asked_for(
     assert await _run("replay", "--all", "--overtaken") == 0
     assert capsys.readouterr().out == "1 dead letter will be handled again\n"
     assert (await _states(dead))["event-2"] == "pending"
+
+
+async def test_one_whose_aggregate_is_busy_is_not_replayed(dead: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """The refusal says so, also for one that was overtaken before; it does not ask for an option that was given."""
+    for _ in range(2):
+        async with dead.transaction() as tx:
+            later = Envelope(str(uuid4()), "meshwright.test.v1.Note", "test", "notes/2", datetime.now(UTC), b"", None)
+            await inbox_table.store(tx, [later])
+            taken = await inbox_table.take(tx, 1)
+            assert await _run("replay", "--id", "event-2", "--overtaken") == 1
+            assert capsys.readouterr().err == "A later event of notes/2 is being handled. Try again.\n"
+            await inbox_table.finish(tx, taken)
 
 
 async def test_a_database_that_is_away_is_reported_without_a_traceback(

@@ -10,6 +10,7 @@ from mesh.resume import ResumePosition, read_resume_token
 from services.support import storage
 from services.support.domain import ChatMessage, Conversation, Participant, State
 from services.support.messages import conversation_response, message_response, participant_response
+from services.support.presence_storage import PARTICIPANTS_READ_MAX
 
 
 class View:
@@ -37,7 +38,8 @@ class View:
             if shown is None or shown.connected is not participant.connected:
                 self._shown[participant.user] = participant
                 yield participant_response(participant)
-        yield from self._show_erased(participants)
+        if len(participants) < PARTICIPANTS_READ_MAX:  # otherwise others may have taken their places
+            yield from self._show_erased(participants)
         if self._state is not conversation.state:
             yield self._show_state(conversation)
 

@@ -10,6 +10,7 @@ from meshwright.support.v1.support_pb import Conversation as ConversationMessage
 from meshwright.support.v1.support_pb import Participant as ParticipantMessage
 
 from services.support.domain import Actor, ChatMessage, Conversation, Participant, State
+from services.support.presence_storage import PARTICIPANTS_READ_MAX
 from services.support.storage import READ_MAX
 from services.support.view import View, resume_of
 
@@ -93,3 +94,14 @@ class Viewing(RuleBasedStateMachine):
 
 
 TestViewing = Viewing.TestCase
+
+
+def test_users_beyond_those_that_are_read_have_not_disconnected() -> None:
+    """One who joins a full conversation, and is read in the place of another one, changes nothing about that one."""
+    conversation, view = Conversation.create(UID, USERS[0], "A blunt saw", NOW), View(resume_of(UID))
+    participants = [Participant(UID, f"users/{n:03}", True, True, NOW) for n in range(PARTICIPANTS_READ_MAX + 1)]
+    assert len(list(view.show(conversation, participants[1:], ()))) == 1 + PARTICIPANTS_READ_MAX
+    [response] = view.show(conversation, participants[:-1], ())
+    assert response.event is not None
+    assert isinstance(response.event.value, ParticipantMessage)
+    assert (response.event.value.user, response.event.value.connected) == ("users/000", True)

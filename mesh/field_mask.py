@@ -16,7 +16,7 @@ M = TypeVar("M", bound=Message)
 ALL = "*"
 DEPTH_MAX = 32
 
-_PART: Final = re.compile(r"(?:^|\.)(`[^`]*`|[^.]*)")
+_PART: Final = re.compile(r"(?:^|\.)(`[^`]*`|[^.`]*)")
 _BOOLS: Final = {"true": True, "false": False}
 
 _Step: TypeAlias = DescField | str | int
@@ -71,10 +71,13 @@ def _resolve(message: DescMessage, path: str) -> list[_Step]:
         raise ValueError(f'"{ALL}" stands for every field and must be the only path')
     if path.count(".") >= DEPTH_MAX:
         raise ValueError(f"a path has more than {DEPTH_MAX} parts")
+    names = _PART.findall(path)
+    if ".".join(names) != path:
+        raise ValueError(f'"{path}": backquotes must enclose a whole part')
     steps: list[_Step] = []
     at: DescMessage | DescFieldValueMap | None = message
     before = ""
-    for name in _PART.findall(path):
+    for name in names:
         match at:
             case None:
                 raise ValueError(f'"{path}": the path must end at "{before}", which is not a singular message')

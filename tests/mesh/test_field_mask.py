@@ -170,9 +170,25 @@ def test_a_path_may_name_the_key_of_a_map(thing: type[Message], path: str, updat
         assert found[field] == (wanted[field] if field.name == path.split(".")[0] else current[field])
 
 
-@pytest.mark.parametrize("path", ["labels.*", "labels.", "labels.a.b", "by_number.x", "by_flag.1", "parts.x.nosuch"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "labels.*",
+        "labels.",
+        "labels.a.b",
+        "labels.`a.b`junk",
+        "labels.`a",
+        "labels.a`",
+        "by_number.x",
+        "by_flag.1",
+        "parts.x.nosuch",
+        "parts.`x`size",
+    ],
+)
 def test_a_path_that_no_map_has_is_a_violation(thing: type[Message], path: str) -> None:
-    """A key must be one of the map's type, a wildcard needs backquotes to be a key, and a value may have no fields."""
+    """A key must be one of the map's type, a wildcard needs backquotes to be a key, backquotes enclose a whole key, and
+    a value may have no fields.
+    """
     updatable = frozenset(field.name for field in thing.desc().fields)
     with pytest.raises(InvalidArgument) as caught:
         apply_update(thing(), thing(), FieldMask(paths=[path]), updatable=updatable)

@@ -54,7 +54,11 @@ class Http2Transport:
         for attempt in range(1, attempts_max + 1):
             connection = self._balancer.pick()
             if connection is None:
-                connection = await self.wait_room(deadline, connect_by if attempt == 1 else None)
+                try:
+                    connection = await self.wait_room(deadline, connect_by if attempt == 1 else None)
+                except CallError as error:
+                    error.attempts = max(1, attempt - 1)  # one that finds no connection counts, so that retries end
+                    raise
             call = Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True)
             left_s = deadline - time.monotonic()
             connection.open(call, self._heads.block(path, left_s, metadata), data, ends=True)

@@ -182,6 +182,23 @@ async def test_a_call_is_not_made_again_for_ever(streams: bool) -> None:
     assert (caught.value.code, refused) == (Code.UNAVAILABLE, 3)
 
 
+async def test_attempts_count_that_were_made_before_the_connection_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that waits for another connection in vain reports them, so that the channel makes only those left."""
+    monkeypatch.setattr("mesh.client.http2_transport.CONNECT_S", 0.1)
+
+    async def refuse_two(peer: Peer) -> None:
+        await peer.start()
+        peer.send(frames.rst_stream(await peer.request(), ErrorCode.REFUSED_STREAM))
+        stream = await peer.request()
+        peer.send(goaway(stream), frames.rst_stream(stream, ErrorCode.REFUSED_STREAM))
+        await peer.wait_closed()
+
+    async with scripted(refuse_two, Peer.wait_closed) as address, transport_to(address) as transport:
+        with pytest.raises(CallError) as caught:
+            await call(transport)
+    assert (caught.value.code, caught.value.attempts) == (Code.UNAVAILABLE, 2)
+
+
 async def test_a_call_that_may_have_been_begun_is_not_made_again() -> None:
     """A lost connection does not show whether its calls were begun: each fails, and none is repeated."""
     requests = 0

@@ -24,4 +24,6 @@ class CallError(Exception):
         of all who raise it, and these to what keeps it.
         """
         initial, trailing = self.initial_metadata, self.trailing_metadata
-        return CallError(self.code, self.text, is_sent=self.is_sent, initial=initial, trailing=trailing)
+        copied = CallError(self.code, self.text, is_sent=self.is_sent, initial=initial, trailing=trailing)
+        copied.attempts = self.attempts
+        return copied

@@ -17,6 +17,7 @@ async def erase(tx: Connection, user: str) -> Sequence[UUID]:
     """
     await ERASED_USERS.add(tx, user)
     await tx.execute("DELETE FROM open_streams WHERE user_name = $1", user)
+    # Messages that the erasure of a member of staff changes meanwhile are missed, and deleted with their conversation.
     await erase_in_parts(
         tx,
         user,
@@ -26,6 +27,7 @@ async def erase(tx: Connection, user: str) -> Sequence[UUID]:
         erase="DELETE FROM messages WHERE ctid = ANY($1::tid[])",
     )
     own = await tx.fetch("DELETE FROM conversations WHERE customer = $1 RETURNING uid", user)
+    # Only the erasure of a customer changes these messages meanwhile: it deletes them.
     await erase_in_parts(
         tx,
         user,

@@ -84,8 +84,8 @@ async def list_due(tx: Connection, endpoint: UUID, limit: int) -> Sequence[Webho
 
 
 async def has_more_than(tx: Connection, endpoint: UUID, count: int, *, since: datetime) -> bool:
-    """Returns whether more than `count` deliveries of an endpoint are pending of those since a time. It reads no more
-    than that, and the older ones.
+    """Returns whether more than `count` deliveries of an endpoint are pending of those since a time. It reads at most
+    `count` + 1 of them, and all older ones that wait.
     """
     query = """
         SELECT EXISTS (

@@ -22,19 +22,23 @@ BUDGET = "mesh.client.retry_budget.RETRIES_MAX"
 
 async def test_one_limit_bounds_the_attempts_of_channel_and_transport() -> None:
     """A server that has begun no call gets each three times, as any other server that fails."""
-    requests = 0
+    requests, peers = 0, list[Peer]()
 
     async def refuse(peer: Peer) -> None:
         nonlocal requests
+        peers.append(peer)
         await peer.start()
         while True:
             stream = await peer.request()
             requests += 1
             peer.send(frames.rst_stream(stream, ErrorCode.REFUSED_STREAM))
 
-    async with scripted(refuse) as address, RawChannel("refusing", address) as channel:
-        with pytest.raises(Unavailable):
-            await channel.unary(PATH, b"", timeout_s=30, idempotent=True)
+    async with scripted(refuse) as address:
+        async with RawChannel("refusing", address) as channel:
+            with pytest.raises(Unavailable):
+                await channel.unary(PATH, b"", timeout_s=30, idempotent=True)
+        for peer in peers:
+            await peer.close()  # gRPC's library keeps the connection of a closed channel for a minute
     assert 3 <= requests <= 6  # gRPC's library makes each attempt once more if it was refused
 
 

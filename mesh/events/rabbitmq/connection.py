@@ -32,9 +32,7 @@ async def best_effort() -> AsyncIterator[None]:
 
 
 class _Connection(aio_pika.Connection):
-    """A connection that is closed at once if it can't be opened. The library closes it when it is collected, which may
-    be where no event loop runs.
-    """
+    """A connection that is closed by those who open it, and at once if it can't be opened."""
 
     async def connect(self, timeout: TimeoutType = None) -> None:
         """Connects. Raises one of FAILURES."""
@@ -44,6 +42,11 @@ class _Connection(aio_pika.Connection):
             async with best_effort():
                 await self.close()
             raise
+
+    def __del__(self) -> None:
+        """Does nothing. The library would close a connection here that RabbitMQ did not let close before, even where no
+        event loop runs.
+        """
 
 
 async def open_connection(url: str, name: str) -> AbstractConnection:

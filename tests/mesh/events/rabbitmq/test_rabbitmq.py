@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.broker import RABBITMQ_ADMIN
 from tests.mesh.events.test_broker import NOTE, event, publish, subscribe, take, text
 
 CONSUMERS = {"test": [NOTE]}
+WITHOUT_MEMORY = f"{local.rabbitmq.CONFIGURATION}vm_memory_high_watermark.absolute = 1MB\n"
 
 
 async def try_until_unavailable(broker: Broker, lost: asyncio.Event) -> None:
@@ -50,6 +52,17 @@ async def test_a_broker_that_is_frozen_is_unavailable(tmp_path: Path, monkeypatc
             await publish(broker, event("b"))
 
 
+async def test_a_connection_is_collected_in_silence(tmp_path: Path) -> None:
+    """One that RabbitMQ did not let close, because it lacks memory, may be collected where no event loop runs."""
+    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
+        opened = await connection.open_connection(server.url(RABBITMQ_ADMIN.name), "test")
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            await asyncio.to_thread(opened.__del__)  # type: ignore[attr-defined] # of the library's class
+        assert found == []
+        await opened.close()
+
+
 async def test_events_are_consumed_while_none_can_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker without memory or disk space gets room again by what its consumers acknowledge."""
     server = RabbitMQNode(tmp_path, [RABBITMQ_ADMIN])
@@ -58,8 +71,7 @@ async def test_events_are_consumed_while_none_can_be_published(tmp_path: Path, m
         await provision(url, [NOTE], CONSUMERS)
         async with connect(url, "test") as broker:
             await publish(broker, *map(event, "abc"))
-    without_memory = f"{local.rabbitmq.CONFIGURATION}vm_memory_high_watermark.absolute = 1MB\n"
-    monkeypatch.setattr(local.rabbitmq, "CONFIGURATION", without_memory)
+    monkeypatch.setattr(local.rabbitmq, "CONFIGURATION", WITHOUT_MEMORY)
     async with server:
         async with connect(url, "test") as broker:
             with pytest.raises(Unavailable):

@@ -7,7 +7,7 @@ import structlog
 from protobuf import Registry
 
 from edge.http.cors import Cors
-from edge.http.errors import HttpError, render
+from edge.http.errors import HTTP_STATUS, HttpError, render
 from edge.http.request import Receive, Request, Scope, Send
 from edge.http.request_id import REQUEST_ID
 from edge.http.websocket_handshake import (
@@ -51,6 +51,8 @@ class WebSocketApp:
             if not request.connection.lost:
                 raise
         finally:
+            if not record.status:  # the handshake has no response
+                record.status = HTTP_STATUS[Code[record.code]]
             record.write()
 
     async def _serve(self, request: Request, send: Send) -> None:

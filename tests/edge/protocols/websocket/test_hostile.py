@@ -118,7 +118,9 @@ async def test_a_client_that_is_still_sending_reads_why(
 async def test_garbage_before_the_handshake_is_complete(
     feeds: Contract, source: Backend, issuer: Issuer, caplog: pytest.LogCaptureFixture, frames: bytes
 ) -> None:
-    """The connection is aborted, because no close frame may precede the reply, and the log has no error."""
+    """The connection is aborted, because no close frame may precede the reply. The log has no error, and the metrics
+    have the status of a client that has left.
+    """
     begun, go = asyncio.Event(), asyncio.Event()
 
     class SlowVerifier(Verifier):
@@ -137,6 +139,10 @@ async def test_garbage_before_the_handshake_is_complete(
             async with asyncio.timeout(30):
                 assert await connection.reader.read() == b""
         go.set()
+        async with asyncio.timeout(30):
+            while 'rpc="feeds.v1.Feeds.Private",status="499"' not in (metrics := (await client.get("/metrics")).text):
+                await asyncio.sleep(0.01)
+    assert 'status="0"' not in metrics
     assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 

@@ -16,12 +16,8 @@ def dead_letters(home: Home, service: str | None, show: str | None, replay: str 
     database = chosen_service("dead-letters", service, lambda each: each.declaration.database).name
     url = Postgres(home.data(Postgres.name), port_of(home, Postgres.name)).url(database)
     which = ["--all"] if replay == "all" else ["--id", replay or ""]
-    what = (
-        ["replay", *which, *(["--overtaken"] if overtaken else [])]
-        if replay
-        else ["show", "--id", show]
-        if show
-        else ["list"]
-    )
+    if overtaken:
+        which.append("--overtaken")
+    what = ["replay", *which] if replay else ["show", "--id", show] if show else ["list"]
     command = [sys.executable, "-m", "mesh.events", *what]
     return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False).returncode

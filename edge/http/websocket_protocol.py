@@ -80,8 +80,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._parse_later()
 
     def _parse_later(self) -> None:
-        frames = 0
-        while frames < FRAMES_A_TURN and not self.read_paused and (end := self._frame_end()):
+        frames, size_max = 0, self.config.ws_max_size
+        while frames < FRAMES_A_TURN and not self.read_paused and (end := frame_end(self._later, size_max)):
             frame = bytes(self._later[:end])
             del self._later[:end]
             super().data_received(frame)
@@ -101,9 +101,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.read_paused = False
         self.transport.resume_reading()
         self._parse_later()
-
-    def _frame_end(self) -> int:
-        return frame_end(self._later, self.config.ws_max_size)
 
     def _hold(self) -> None:
         """Counts what has arrived as held. Closes the connection if there is no room."""

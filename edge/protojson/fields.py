@@ -53,6 +53,11 @@ def is_read_mask(field: DescField | DescExtension) -> bool:
     return field.name == "read_mask" and _is_mask(field)
 
 
+def is_resource_mask(field: DescField | DescExtension) -> bool:
+    """Returns whether the paths of a mask name fields of a resource, by its names or those of the contract."""
+    return is_update_mask(field) or is_read_mask(field)
+
+
 def _is_mask(field: DescField | DescExtension) -> bool:
     value = field.value
     return isinstance(value, DescFieldValueMessage) and value.message.type_name == FIELD_MASK

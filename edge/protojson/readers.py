@@ -23,7 +23,7 @@ from protobuf import (
 )
 
 from edge.protojson import any_and_struct
-from edge.protojson.fields import assign, fields_by_name, is_read_mask, is_update_mask
+from edge.protojson.fields import assign, fields_by_name, is_resource_mask
 from edge.protojson.leaf_readers import NULL_VALUE, LeafReader, json_leaf, resource_mask, text_leaf
 from edge.protojson.reader import Reader
 from edge.protojson.scalars import FROM_TEXT
@@ -139,7 +139,7 @@ class Readers:
                 return ElementReader(self, enum)
             case DescFieldValueMessage(message=message):
                 reader = ElementReader(self, message)
-                if is_update_mask(field) or is_read_mask(field):
+                if is_resource_mask(field):
                     reader.leaf = resource_mask(message)
                 return reader
             case DescFieldValueList(element=element):

@@ -37,7 +37,7 @@ from edge.openapi.schemas.well_known_schemas import (
     well_known_schema_in_text,
     wrapped_scalar,
 )
-from edge.protojson.fields import is_read_mask, is_update_mask
+from edge.protojson.fields import is_resource_mask
 from edge.protojson.leaf_readers import WRAPPERS
 from edge.protojson.scalars import INT64_TYPES
 from edge.reply.response_writer import JsonStyle
@@ -156,8 +156,8 @@ class MessageSchemas:
         """Returns the schema of a field's values. Only one that is not `shared` may be edited."""
         match field.value:
             case DescFieldValueMessage(message=message) if (
-                is_update_mask(field) or is_read_mask(field)
-            ) and variant is not SchemaVariant.RESPONSE:
+                is_resource_mask(field) and variant is not SchemaVariant.RESPONSE
+            ):
                 return well_known_schema_in_text(message)  # as in a query, because it is read in the resource
             case DescFieldValueList(element=element):
                 return {"type": "array", "items": self._element(element, variant, shared=shared)}

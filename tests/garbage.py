@@ -1,12 +1,21 @@
-"""The objects that are alive while the garbage collector is off."""
+"""The objects that are alive, found through the garbage collector."""
 
 import asyncio
 import gc
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def living(*kinds: type[T]) -> list[T]:
+    """Returns the objects of these types and their subtypes."""
+    # By type(): isinstance() would dereference weak proxies, whose objects may be gone.
+    return [each for each in gc.get_objects() if issubclass(type(each), kinds)]
 
 
 def alive(*kinds: type) -> int:
-    """Returns how many objects of these types there are."""
-    return sum(issubclass(type(each), kinds) for each in gc.get_objects())  # isinstance() would ask weak proxies
+    """Returns how many objects of these types there are, while the garbage collector is off."""
+    return len(living(*kinds))
 
 
 async def settled(count: int, *kinds: type) -> int:

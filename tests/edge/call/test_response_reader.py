@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +10,7 @@ from edge.call.response_reader import AHEAD_BYTES_MAX, AHEAD_MAX, COPIES, EndOfR
 from edge.http.held_bytes import HeldByteCounter, HeldBytes
 from edge.http.idle_timer import IdleTimer
 from mesh.errors import Metadata, NotFound, ResourceExhausted
+from tests.garbage import living
 
 
 class Silence:
@@ -53,9 +53,7 @@ def unlimited() -> HeldByteCounter:
 def timers() -> list[asyncio.TimerHandle]:
     """Returns the timers of the process that would fire in an hour."""
     soon = asyncio.get_running_loop().time() + 3000
-    # Not isinstance(), which would dereference dead weak references.
-    handles = [each for each in gc.get_objects() if type(each) is asyncio.TimerHandle]
-    return [each for each in handles if not each.cancelled() and each.when() > soon]
+    return [each for each in living(asyncio.TimerHandle) if not each.cancelled() and each.when() > soon]
 
 
 async def test_a_cancelled_read_leaves_no_timer() -> None:

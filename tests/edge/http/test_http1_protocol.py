@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 import re
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ from tests.edge.contracts import compile_image
 from tests.edge.http.test_floods import connected
 from tests.edge.protocols.rest.contract import FEEDS, STREAMING
 from tests.edge.served import Client, edge_of
-from tests.garbage import alive
+from tests.garbage import alive, living
 
 GET = b"GET /v1/shelves/a/books/b HTTP/1.1\r\nhost: x\r\n"
 CHUNKED = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -304,7 +303,7 @@ async def test_a_handshake_does_not_follow_a_reply_that_is_not_read(tmp_path: Pa
         sock = await connected(client.base_url.host, client.base_url.port or 0, "127.0.0.3")
         reader, writer = await asyncio.open_connection(sock=sock, limit=1)
         address = writer.get_extra_info("sockname")
-        (served,) = [each for each in gc.get_objects() if isinstance(each, Http1Protocol) and each.client == address]
+        (served,) = [each for each in living(Http1Protocol) if each.client == address]
         count = 0
         while not served.flow.write_paused:
             writer.write(b"GET /v1/feeds/x HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -386,7 +385,7 @@ async def test_few_replies_wait_for_a_client_that_does_not_read(client: Client, 
     host, port = client.base_url.host, client.base_url.port or 0
     reader, writer = await asyncio.open_connection(sock=await connected(host, port, "127.0.0.2"), limit=1)
     address = writer.get_extra_info("sockname")
-    (served,) = [each for each in gc.get_objects() if isinstance(each, Http1Protocol) and each.client == address]
+    (served,) = [each for each in living(Http1Protocol) if each.client == address]
     calls = -1
     async with asyncio.timeout(60):
         while calls < len(backend.calls) or not served.transport.get_write_buffer_size():

@@ -16,6 +16,7 @@ from mesh.http2 import frames
 from mesh.http2.call import Call
 from mesh.http2.faults import ErrorCode
 from mesh.rpc.call_error import CallError
+from tests.garbage import alive
 from tests.mesh.http2.scripted import (
     HEAD,
     PATH,
@@ -299,7 +300,7 @@ async def test_a_window_that_never_opens() -> None:
             assert caught.value.code is Code.DEADLINE_EXCEEDED
         caught.value.__traceback__ = None
         gc.collect()
-        assert sum(type(each) is Call for each in gc.get_objects()) < 10
+        assert alive(Call) < 10
         stream.cancel()
         await sending
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from tests.edge.backend import Backend, Context
 from tests.edge.protocols.rest.wire import Wire, wire
 from tests.edge.protocols.websocket.test_websocket import CHAT, WATCH, opened
 from tests.edge.served import TRANSPORT, Client, edge_of
+from tests.garbage import living
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 0x1, 0x2, 0x0, 0x8, 0x9
@@ -314,9 +314,7 @@ async def test_a_close_frame_behind_many_messages_is_read(reader: Client, source
         connection.writer.write(frame(TEXT, b'{"number":1}') + frame(TEXT, b"{}") * 20_000)
         await connection.reader.readexactly(4)
         address = connection.writer.get_extra_info("sockname")
-        (served,) = [
-            each for each in gc.get_objects() if isinstance(each, WebSocketProtocol) and each.client == address
-        ]
+        (served,) = [each for each in living(WebSocketProtocol) if each.client == address]
         served.close_timeout = 300
         go.set()
         assert await close_code(connection) == 1000

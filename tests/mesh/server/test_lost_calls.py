@@ -12,8 +12,9 @@ import structlog.testing
 from mesh.errors import ResourceExhausted
 from mesh.rpc import Call
 from mesh.telemetry.metrics import SERVER_CALLS
+from tests.given_token import GivenToken
 from tests.issuer import Issuer
-from tests.mesh.servers import SHOUT, channel_to
+from tests.mesh.servers import WHISPER, channel_to
 from tests.mesh.servers import serving as serving_greeter
 from tests.mesh.stream_service import Streams, serving
 
@@ -62,11 +63,15 @@ async def test_a_response_that_is_too_large_counts_as_an_error(greeter: SimpleNa
     async def handle(_request: Any, _call: Call) -> Any:
         return greeter.pb.GreetResponse(text="x" * 5_000_000)
 
-    failed = SERVER_CALLS.labels(SHOUT, "RESOURCE_EXHAUSTED")._value
+    tokens = GivenToken(issuer.token("workloads/robot"))
+    failed = SERVER_CALLS.labels(WHISPER, "RESOURCE_EXHAUSTED")._value
     before = failed.get()
     with structlog.testing.capture_logs() as logs:
-        async with serving_greeter(greeter, issuer, handle) as server, channel_to(server) as channel:
+        async with (
+            serving_greeter(greeter, issuer, handle) as server,
+            channel_to(server, tokens=tokens, caller="robot") as channel,
+        ):
             with pytest.raises(ResourceExhausted) as caught:
-                await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"))
+                await greeter.grpc.GreeterServiceClient(channel).whisper(greeter.pb.GreetRequest(name="Ada"))
     assert (caught.value.reason, failed.get() - before) == ("RESPONSE_TOO_LARGE", 1)
     assert [each["code"] for each in logs if each["event"] == "call"] == ["RESOURCE_EXHAUSTED"]

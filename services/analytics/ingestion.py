@@ -15,7 +15,7 @@ from services.analytics.client_events import ClientEvent
 
 BATCH_EVENTS: Final = 2000
 BATCH_AGE_S: Final = 1.0
-"""The age at which a batch is written with the next message, although it is not full, so that slow calls make room."""
+"""The age at which a batch is written although it is not full, so that slow and silent calls make room."""
 
 BATCHES_MAX: Final = 32
 """The most batches in memory, of 1 MB each. Calls wait for room, and so their clients do."""
@@ -82,7 +82,7 @@ class Batches:
         self._room = room
         self._insert = insert
         self._waiting: list[ClientEvent] = []
-        self._begun_at = 0.0
+        self._aging: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -93,6 +93,8 @@ class Batches:
     ) -> None:
         if self._waiting:
             self._room.release()
+        if self._aging is not None:
+            self._aging.cancel()
         if self._writing is not None:
             await stop([self._writing])
 
@@ -100,17 +102,18 @@ class Batches:
         """Adds events. Waits while an earlier batch is being written, or there is no room. Raises ResourceExhausted if
         that takes too long.
         """
-        clock = asyncio.get_running_loop().time
         if events and not self._waiting:
             await self._take_room()
-            self._begun_at = clock()
+            self._age()
         self._waiting += events
-        if len(self._waiting) >= BATCH_EVENTS or clock() - self._begun_at >= BATCH_AGE_S:
-            await self._write()
+        if len(self._waiting) >= BATCH_EVENTS:
+            await self._written()
+            self._write()
 
     async def finish(self) -> None:
         """Returns once every event is committed."""
-        await self._write()
+        await self._written()
+        self._write()
         await self._written()
 
     async def _take_room(self) -> None:
@@ -120,21 +123,34 @@ class Batches:
         except TimeoutError:
             raise _busy("Too many calls are sending events at the same time.") from None
 
-    async def _write(self) -> None:
-        await self._written()
+    def _age(self) -> None:
+        """Writes the waiting batch once it is old, whether or not a message arrives."""
+        self._aging = asyncio.get_running_loop().call_later(BATCH_AGE_S, self._write_old)
+
+    def _write_old(self) -> None:
+        if self._writing is None or self._writing.done():
+            self._write()
+        else:
+            self._age()
+
+    def _write(self) -> None:
+        """Begins to write the waiting batch. The batch before it is written, or has failed."""
         if self._waiting:
             batch, self._waiting = self._waiting, []
-            self._writing = asyncio.create_task(self._count(batch))
+            self._writing = asyncio.create_task(self._count(batch, self._writing))
             self._writing.add_done_callback(lambda _: self._room.release())  # also if it is stopped before it begins
+            if self._aging is not None:
+                self._aging.cancel()
 
-    async def _count(self, batch: Sequence[ClientEvent]) -> None:
+    async def _count(self, batch: Sequence[ClientEvent], before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before  # raises its error
         accepted = await self._insert(batch)
         self.accepted += accepted
 
     async def _written(self) -> None:
         if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await writing
+            await self._writing
 
 
 def _busy(message: str) -> ResourceExhausted:

@@ -27,7 +27,7 @@ from services.analytics import event_storage, handlers, ingestion, past_days
 from services.analytics.client_events import ClientEvent
 from services.analytics.domain import Metric
 from services.analytics.handlers import AnalyticsHandlers
-from services.analytics.ingestion import CALLS_OF_SOURCE_MAX, WRITERS_MAX, Ingestion
+from services.analytics.ingestion import BATCHES_MAX, CALLS_OF_SOURCE_MAX, WRITERS_MAX, Ingestion
 from services.analytics.metric_storage import lock_rollups
 from tests.issuer import Issuer
 from tests.services.calls import channel_to, serving
@@ -139,6 +139,47 @@ async def test_a_slow_call_makes_room_for_others(
         assert not slow.done()
         end.set()
         assert (await slow).accepted_count == 1
+
+
+async def test_silent_calls_make_room_for_others(database: Database) -> None:
+    """Their batches are written while they send nothing, so that a few clients can't keep all places."""
+    service, ended = Ingestion(database, EVENTS_OF_DAY), asyncio.Event()
+    begun = asyncio.Barrier(BATCHES_MAX + 1)
+
+    async def report_silently(source: str) -> int:
+        async with service.call(source) as batches:
+            await batches.add([stored_view()])
+            await begun.wait()
+            await ended.wait()
+            await batches.finish()
+        return batches.accepted
+
+    silent = [asyncio.create_task(report_silently(str(number))) for number in range(BATCHES_MAX)]
+    try:
+        await begun.wait()
+        async with service.call("ada") as other:
+            await other.add([stored_view()])
+            await other.finish()
+        assert other.accepted == 1
+        ended.set()
+        assert await asyncio.gather(*silent) == [1] * BATCHES_MAX
+    finally:
+        await stop(silent)
+
+
+async def test_a_batch_that_failed_fails_its_call(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it was written while the call was silent, and later batches keep no place either."""
+    monkeypatch.setattr(ingestion, "BATCH_AGE_S", 0.0)
+    monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
+    service = Ingestion(database, 1)
+    async with service.call("ada") as failed, service.call("bob") as other:
+        for _ in range(3):
+            await failed.add([stored_view()._replace(person=7)])
+            await other.add([stored_view()])
+        await other.finish()
+        with pytest.raises(ResourceExhausted, match="1 events"):
+            await failed.finish()
+    assert (failed.accepted, other.accepted) == (1, 3)
 
 
 async def test_rejected_events_make_room_for_others(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ from protobuf.wkt import Timestamp
 
 from mesh.client_network import client_network
 from mesh.database import Database
-from mesh.errors import FieldViolation, ResourceExhausted, invalid_fields
+from mesh.errors import FieldViolation, InvalidArgument, ResourceExhausted, invalid_fields
 from mesh.money import Money
 from mesh.money_message import money_message
 from mesh.pagination import read_page
@@ -192,8 +192,8 @@ def _client_event(message: EventMessage, person: int | None) -> ClientEvent | st
     if message.event_time is None:
         return "EVENT_TIME_MISSING"
     try:
-        time = message.event_time.to_datetime()
-    except (ValueError, OverflowError):
+        time = time_of(message.event_time, "event_time")
+    except InvalidArgument:
         return "EVENT_TIME_OUT_OF_RANGE"
     return ClientEvent(
         message.event_id,

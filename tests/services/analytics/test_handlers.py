@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from time import time
 from typing import Any
 from uuid import uuid4
 
@@ -133,6 +134,7 @@ async def test_an_event_that_is_sent_again_counts_once(client: AnalyticsServiceC
         ({"event_time": None}, "EVENT_TIME_MISSING"),
         ({"event_time": Timestamp(seconds=10**15)}, "EVENT_TIME_OUT_OF_RANGE"),
         ({"event_time": Timestamp(seconds=0)}, "EVENT_TIME_OUT_OF_RANGE"),
+        ({"event_time": Timestamp(seconds=int(time()), nanos=-1)}, "EVENT_TIME_OUT_OF_RANGE"),
         ({"product": "products/7\0"}, "PRODUCT_INVALID"),
         ({"product": ""}, "PRODUCT_MISSING"),
         ({"page": "no/path"}, "PAGE_INVALID"),
@@ -149,6 +151,18 @@ async def test_an_invalid_event_is_counted_by_its_reason(
     response = await ingest(client, [event()], [event(), event(**fields)])
     assert (response.accepted_count, response.rejected_count) == (2, 1)
     assert [(each.reason, each.count, each.first_index) for each in response.rejections] == [(reason, 1, 2)]
+
+
+async def test_the_last_moment_of_a_day_counts_on_that_day(client: AnalyticsServiceClient) -> None:
+    """The time of an event is cut to microseconds, not rounded to the next day."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    last = Timestamp(seconds=int(today.timestamp()) - 1, nanos=999_999_999)
+    assert (await ingest(client, [event(event_time=last)])).accepted_count == 1
+    request = QueryMetricsRequest(
+        metric=Metric.PRODUCT_VIEWS, interval=Interval.DAY, end_time=Timestamp.from_datetime(today)
+    )
+    [series] = (await client.query_metrics(request)).series
+    assert [point.start_time for point in series.points] == [Timestamp.from_datetime(today - timedelta(days=1))]
 
 
 async def test_a_call_has_a_limit(client: AnalyticsServiceClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ from typing import Final
 from mesh.database import Connection
 from services.recommendations.domain.experiment import CONVERSION_WITHIN
 
-KEPT_FOR: Final = timedelta(days=365)
+KEPT_FOR: Final = timedelta(days=732)
+"""For longer than analytics counts an exposure, so that it counts each user once."""
+
 PURGED_PER_CALL_MAX: Final = 100
 
 

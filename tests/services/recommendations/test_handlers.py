@@ -1,7 +1,7 @@
 """RecommendationsService over real channels, with a real PostgreSQL."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,6 +16,7 @@ from meshwright.recommendations.v1.recommendations_pb import (
 
 from mesh.database import Database
 from mesh.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from services.analytics.domain import Interval
 from services.recommendations.domain.experiment import CHALLENGER, CONTROL, Experiment
 from services.recommendations.handlers import RecommendationsHandlers
 from tests.issuer import Issuer
@@ -153,6 +154,18 @@ async def test_exposures_and_conversions_are_published_once(
     for _ in range(2):
         await shop.buy(SAW, customer=ADA, time=exposed + timedelta(days=1))
     assert await published_names(shop.database) == ["VariantExposed", "VariantConverted"]
+
+
+async def test_a_user_who_comes_back_later_is_not_exposed_again(
+    client: RecommendationsServiceClient, issuer: Issuer, shop: Shop
+) -> None:
+    """The first exposure is remembered for as long as analytics counts it."""
+    with acting_with(issuer.token(ADA, "profile")):
+        await client.recommend_for_product(about(SAW))
+        await shop.buy(SAW, OIL, time=datetime.now(UTC) + Interval.DAY.kept_for)
+        await shop.learn(datetime.now(UTC) + Interval.DAY.kept_for)
+        assert products(await client.recommend_for_product(about(SAW))) == [OIL]
+    assert await published_names(shop.database) == ["VariantExposed"]
 
 
 async def test_a_deleted_user_is_forgotten(client: RecommendationsServiceClient, issuer: Issuer, shop: Shop) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from mesh.database import Connection
+from mesh.erased_users import erase_in_parts
 from services.recommendations.domain.basket import Basket
 from services.recommendations.domain.recommendation import HISTORY_MAX
 
@@ -77,7 +78,12 @@ async def find_history(tx: Connection, customer: str) -> Sequence[UUID]:
 
 async def forget(tx: Connection, customer: str) -> None:
     """Removes the customer from their baskets, which still count."""
-    await tx.execute("UPDATE baskets SET customer = NULL WHERE customer = $1", customer)
+    await erase_in_parts(
+        tx,
+        customer,
+        find="SELECT order_uid FROM baskets WHERE customer = $1",
+        erase="UPDATE baskets SET customer = NULL WHERE order_uid = ANY($1::uuid[])",
+    )
 
 
 def _baskets(rows: Sequence[asyncpg.Record]) -> list[Basket]:

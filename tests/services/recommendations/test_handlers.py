@@ -14,12 +14,14 @@ from meshwright.recommendations.v1.recommendations_pb import (
     Treatment,
 )
 
+from mesh import erased_users
 from mesh.database import Database
 from mesh.errors import InvalidArgument, PermissionDenied, Unauthenticated
 from services.analytics.domain import Interval
 from services.recommendations.domain.experiment import CHALLENGER, CONTROL, Experiment
 from services.recommendations.handlers import RecommendationsHandlers
 from tests.issuer import Issuer
+from tests.limited_statements import limit_statements
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.outbox import published_names
 from tests.services.recommendations.shop import BLADE, NOW, OIL, RAKE, SAW, Shop
@@ -180,6 +182,19 @@ async def test_a_deleted_user_is_forgotten(client: RecommendationsServiceClient,
     assert await shop.read("SELECT count(*) FROM baskets WHERE customer IS NULL") == [(2,)]
     assert await shop.read("SELECT count(*) FROM exposures") == [(0,)]
     assert await published_names(shop.database) == ["VariantExposed"]
+
+
+async def test_a_customer_of_many_orders_is_forgotten_in_parts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No statement removes the name from more baskets than its time limit allows, and all are nobody's."""
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)
+    shop = Shop(database)
+    for _ in range(5):
+        await shop.buy(SAW, customer=ADA)
+    await limit_statements(database, "baskets", 2)
+    await shop.delete_user(ADA)
+    assert await shop.read("SELECT count(*) FROM baskets WHERE customer IS NULL") == [(5,)]
 
 
 async def test_an_order_without_a_customer_counts(shop: Shop) -> None:

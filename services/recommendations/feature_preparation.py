@@ -17,8 +17,8 @@ async def prepare(tx: Connection, now: datetime) -> bool:
     was nothing to do. One transaction at a time may do so.
     """
     added = await basket_storage.take_new(tx, BASKETS_PER_STEP)
-    removed = await basket_storage.take_withdrawn(tx, BASKETS_PER_STEP)
-    removed += await basket_storage.take_old(tx, now - KEPT_FOR, BASKETS_PER_STEP)
+    removed = await basket_storage.take_withdrawn(tx, BASKETS_PER_STEP - len(added))
+    removed += await basket_storage.take_old(tx, now - KEPT_FOR, BASKETS_PER_STEP - len(added) - len(removed))
     changed = {*products_of(added), *products_of(removed), *await feature_storage.take_pending(tx, PRODUCTS_PER_STEP)}
     if not changed:
         return False

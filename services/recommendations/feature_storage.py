@@ -5,61 +5,72 @@ from typing import Final
 from uuid import UUID
 
 from mesh.database import Connection
-from services.recommendations.domain.features import Features
+from services.recommendations.domain.features import Features, Pair
 from services.recommendations.domain.ranking import Companion, Neighbour
 
 COMPANIONS_MAX: Final = 1000
 """The companions of a product that are ranked: those in most baskets."""
 
 
+PAIRS_PER_STATEMENT_MAX: Final = 5_000
+"""The most pairs that a statement changes: one for all of a step's exceeded its time limit, at each try."""
+
+PRODUCTS_PER_STATEMENT_MAX: Final = 50
+"""The most products whose companions a statement reads: each may have as many as there are products."""
+
+
 async def change(tx: Connection, features: Features) -> None:
     """Adds a change to the features. Deletes products and pairs that are in no basket any more."""
-    products = sorted(features.products)
+    await _change_products(tx, sorted(features.products.items()))
+    pairs = sorted(features.pairs.items())
+    for start in range(0, len(pairs), PAIRS_PER_STATEMENT_MAX):
+        await _change_pairs(tx, pairs[start : start + PAIRS_PER_STATEMENT_MAX])
+
+
+async def _change_products(tx: Connection, changes: Sequence[tuple[UUID, int]]) -> None:
     await tx.execute(
         """
         INSERT INTO product_counts SELECT * FROM unnest($1::uuid[], $2::int[])
         ON CONFLICT (product) DO UPDATE SET baskets = product_counts.baskets + excluded.baskets
         """,
-        products,
-        [features.products[product] for product in products],
+        [product for product, _ in changes],
+        [by for _, by in changes],
     )
-    pairs = sorted(features.pairs)
+    removed = [product for product, by in changes if by < 0]
+    await tx.execute("DELETE FROM product_counts WHERE product = ANY($1) AND baskets = 0", removed)
+
+
+async def _change_pairs(tx: Connection, changes: Sequence[tuple[Pair, int]]) -> None:
     await tx.execute(
         """
         INSERT INTO pair_counts SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[])
         ON CONFLICT (product, other) DO UPDATE SET baskets = pair_counts.baskets + excluded.baskets
         """,
-        [product for product, _ in pairs],
-        [other for _, other in pairs],
-        [features.pairs[pair] for pair in pairs],
+        [product for (product, _), _ in changes],
+        [other for (_, other), _ in changes],
+        [by for _, by in changes],
     )
-    await _delete_zeros(tx, features)
-
-
-async def _delete_zeros(tx: Connection, features: Features) -> None:
-    products = [product for product, by in features.products.items() if by < 0]
-    await tx.execute("DELETE FROM product_counts WHERE product = ANY($1) AND baskets = 0", products)
-    pairs = [pair for pair, by in features.pairs.items() if by < 0]
+    removed = [pair for pair, by in changes if by < 0]
     await tx.execute(
         """
         DELETE FROM pair_counts USING unnest($1::uuid[], $2::uuid[]) AS changed (product, other)
         WHERE pair_counts.product = changed.product AND pair_counts.other = changed.other AND baskets = 0
         """,
-        [product for product, _ in pairs],
-        [other for _, other in pairs],
+        [product for product, _ in removed],
+        [other for _, other in removed],
     )
 
 
 async def mark_stale(tx: Connection, products: Collection[UUID]) -> None:
     """Marks the lists of products and of all their companions, whose scores depend on them, as stale."""
-    await tx.execute(
-        """
+    query = """
         INSERT INTO stale_products (product)
         SELECT unnest($1::uuid[]) UNION SELECT other FROM pair_counts WHERE product = ANY($1)
         ON CONFLICT DO NOTHING
-        """,
-        list(products),
-    )
+    """
+    changed = list(products)
+    for start in range(0, len(changed), PRODUCTS_PER_STATEMENT_MAX):
+        await tx.execute(query, changed[start : start + PRODUCTS_PER_STATEMENT_MAX])
 
 
 async def take_stale(tx: Connection, limit: int) -> list[UUID]:

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mesh.database import Database, try_lock_relation
-from services.recommendations import basket_storage, feature_preparation, model_storage, training
+from services.recommendations import basket_storage, feature_preparation, feature_storage, model_storage, training
 from services.recommendations.domain.basket import KEPT_FOR
 from services.recommendations.domain.ranking import Companion, Ranking, rank
 from services.recommendations.training_worker import TrainingWorker
+from tests.limited_statements import limit_statements
 from tests.services.recommendations.shop import BLADE, NOW, OIL, RAKE, SAW, Shop
 
 LISTS = "SELECT product, ranking, position, other, score FROM neighbours ORDER BY 1, 2, 3"
@@ -26,6 +27,8 @@ COUNTS = "SELECT product, baskets FROM product_counts ORDER BY 1"
 def shop(database: Database, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A shop in which nothing was sold. It learns in small steps."""
     monkeypatch.setattr(feature_preparation, "BASKETS_PER_STEP", 3)
+    monkeypatch.setattr(feature_storage, "PAIRS_PER_STATEMENT_MAX", 5)
+    monkeypatch.setattr(feature_storage, "PRODUCTS_PER_STATEMENT_MAX", 2)
     monkeypatch.setattr(training, "PRODUCTS_PER_STEP", 2)
     return Shop(database)
 
@@ -113,6 +116,35 @@ async def test_old_baskets_no_longer_count(shop: Shop) -> None:
     assert await shop.read(COUNTS) == [(SAW, 1), (BLADE, 1)]
     assert [row[3] for row in await shop.read(LISTS) if row[0] == SAW] == [BLADE, BLADE]
     assert await shop.read("SELECT count(*) FROM baskets") == [(1,)]
+
+
+async def test_large_baskets_are_counted_in_parts(shop: Shop) -> None:
+    """No statement changes so many pairs that its time limit ends the step, at each try."""
+    await limit_statements(shop.database, "pair_counts", 5)
+    orders = [await shop.buy(*(UUID(int=number) for number in range(1, 9))) for _ in range(3)]
+    await shop.learn()
+    assert await shop.read("SELECT DISTINCT baskets FROM pair_counts") == [(3,)]
+    for order in orders:
+        await shop.cancel(order)
+        await shop.learn()
+    assert await shop.read("SELECT count(*) FROM pair_counts") == [(0,)]
+    assert await shop.read(COUNTS) == []
+
+
+async def test_a_step_counts_a_limited_number_of_baskets(shop: Shop) -> None:
+    """New, withdrawn and old ones together: each may have hundreds of pairs."""
+    withdrawn = [await shop.buy(SAW, OIL) for _ in range(2)]
+    await shop.buy(SAW, BLADE, time=NOW - timedelta(days=1))
+    await shop.buy(SAW, RAKE, time=NOW - timedelta(days=1))
+    await shop.learn()
+    for order in withdrawn:
+        await shop.cancel(order)
+    await shop.buy(SAW)
+    before = await shop.read("SELECT count(*) FROM baskets WHERE state = 'counted'")
+    await shop.training.learn(NOW + KEPT_FOR)
+    assert (before, await shop.read("SELECT count(*) FROM baskets")) == ([(2,)], [(3,)])
+    await shop.learn(NOW + KEPT_FOR)
+    assert await shop.read(COUNTS) == [(SAW, 1)]
 
 
 async def test_one_replica_learns_at_a_time(shop: Shop) -> None:

@@ -22,34 +22,27 @@ async def record(tx: Connection, person: int | None) -> None:
     """Records the names in the table staged_events, all of one source. The caller has locked the roll-ups. Raises
     ResourceExhausted if that is more than the source may report on a day.
     """
-    source, day = ANONYMOUS if person is None else person, datetime.now(UTC).date()
-    added = await tx.fetchval(
+    names_max = NAMES_OF_USER_MAX if person is not None else NAMES_OF_ANONYMOUS_MAX
+    counts = await tx.fetch(
         """
         WITH added AS (
             INSERT INTO reported_names (person, day, dimension, key)
             SELECT DISTINCT $1::bigint, $2::date, dimension, key FROM staged_events CROSS JOIN LATERAL (
                 VALUES ('product', product), ('page', page), ('variant', experiment || '/' || variant)
             ) AS names (dimension, key)
-            WHERE key IS NOT NULL ON CONFLICT DO NOTHING RETURNING 1
-        ) SELECT count(*) FROM added
+            WHERE key IS NOT NULL ON CONFLICT DO NOTHING RETURNING dimension
+        )
+        INSERT INTO reported_name_counts AS counted (person, day, dimension, count)
+        SELECT $1, $2, dimension, count(*) FROM added GROUP BY dimension ORDER BY dimension
+        ON CONFLICT (person, day, dimension) DO UPDATE SET count = counted.count + excluded.count
+        RETURNING dimension, count
         """,
-        source,
-        day,
+        ANONYMOUS if person is None else person,
+        datetime.now(UTC).date(),
     )
-    if not added:
-        return
-    names_max = NAMES_OF_ANONYMOUS_MAX if person is None else NAMES_OF_USER_MAX
-    full = await tx.fetchval(
-        """
-        SELECT dimension FROM reported_names WHERE person = $1 AND day = $2
-        GROUP BY dimension HAVING count(*) > $3 ORDER BY dimension LIMIT 1
-        """,
-        source,
-        day,
-        names_max,
-    )
-    if full is not None:
-        raise _too_many(full, names_max, person)
+    for row in counts:
+        if row["count"] > names_max:
+            raise _too_many(row["dimension"], names_max, person)
 
 
 def _too_many(dimension: str, names_max: int, person: int | None) -> ResourceExhausted:

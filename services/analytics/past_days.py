@@ -7,6 +7,9 @@ from mesh.database import Connection
 
 PURGED_PER_CALL_MAX: Final = 50_000
 
+TABLES: Final = ("reported_names", "reported_name_counts", "reported_events")
+"""The tables whose rows count for one day."""
+
 
 async def purge(tx: Connection, table: str) -> int:
     """Deletes the rows of past days from a table, at most PURGED_PER_CALL_MAX. Returns their number."""

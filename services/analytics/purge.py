@@ -27,5 +27,5 @@ class Purge(Worker):
         """Deletes once. Returns the number of rows."""
         async with self._database.transaction(statement_timeout_s=STATEMENT_TIMEOUT_S) as tx:
             events, rollups = await event_storage.purge(tx), await metric_storage.purge(tx)
-            names, quotas = await past_days.purge(tx, "reported_names"), await past_days.purge(tx, "reported_events")
-            return events + rollups + names + quotas
+            counts = [await past_days.purge(tx, table) for table in past_days.TABLES]
+            return events + rollups + sum(counts)

@@ -35,7 +35,7 @@ from protobuf.wkt import Timestamp
 from mesh.database import Database
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from mesh.events import Event as Delivered
-from services.analytics import domain, event_storage, handlers, metric_storage, name_storage, past_days
+from services.analytics import domain, event_storage, handlers, metric_storage, name_storage, past_days, people_storage
 from services.analytics.client_events import ClientEvent
 from services.analytics.consumers import (
     order_cancelled,
@@ -172,6 +172,17 @@ async def test_a_call_has_a_limit(client: AnalyticsServiceClient, monkeypatch: p
         await ingest(client, [event(), event()], [event(), event()])
 
 
+async def test_names_are_not_counted_anew_for_each_batch(client: AnalyticsServiceClient, database: Database) -> None:
+    """The roll-ups are locked meanwhile, for as long as it takes to count those of all callers without a token."""
+    await ingest(client, [event(page=f"/{number}") for number in range(300)])
+    async with database.transaction() as tx:
+        person = await people_storage.person_of(tx, "users/staff")
+        new = ClientEvent(str(uuid4()), "page_views", datetime.now(UTC), person, None, "/new", None, None)
+        assert await event_storage.insert(tx, [new]) == 1
+        query = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'reported_names'"
+        assert await tx.fetchval(query) < 100
+
+
 async def test_a_source_reports_a_limited_number_of_names(
     client: AnalyticsServiceClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +199,7 @@ async def test_a_source_reports_a_limited_number_of_names(
     async with database.transaction() as tx:
         assert await event_storage.insert(tx, [ClientEvent(str(uuid4()), *OTHER, products[3], None, None, None)]) == 1
     async with database.transaction() as tx:
-        await tx.execute("UPDATE reported_names SET day = day - 1")
+        await tx.execute("UPDATE reported_names SET day = day - 1; UPDATE reported_name_counts SET day = day - 1")
         assert await past_days.purge(tx, "reported_names") == 3
     assert (await ingest(client, [event(product=products[2])])).accepted_count == 1
     request = QueryMetricsRequest(metric=Metric.PRODUCT_VIEWS, interval=Interval.DAY, group_by=Dimension.PRODUCT)

@@ -54,6 +54,9 @@ FILL = {
         INSERT INTO reported_names SELECT n % 20, now()::date - n % 2, 'page', '/' || n
         FROM generate_series(1, $1::int) AS n
     """,
+    "reported_name_counts": """
+        INSERT INTO reported_name_counts SELECT n, now()::date - n % 2, 'page', n FROM generate_series(1, $1::int) AS n
+    """,
     "reported_events": """
         INSERT INTO reported_events SELECT n, now()::date - n % 2, n FROM generate_series(1, $1::int) AS n
     """,
@@ -97,6 +100,7 @@ READS: dict[str, Read] = {
     "add to a quota": lambda tx: quota_storage.add(tx, 7, 1),
     "purge quotas": lambda tx: past_days.purge(tx, "reported_events"),
     "purge names": lambda tx: past_days.purge(tx, "reported_names"),
+    "purge counts of names": lambda tx: past_days.purge(tx, "reported_name_counts"),
     "purge events": event_storage.purge,
     "add tallies": lambda tx: metric_storage.add(tx, tallies(STEP, [LINE])),
     "find_series in total": lambda tx: metric_storage.find_series(tx, query(Dimension.TOTAL)),

@@ -8,7 +8,6 @@ from mesh.database import Database
 from services.analytics import event_storage, metric_storage, past_days
 
 EVERY_S: Final = 60.0
-STATEMENT_TIMEOUT_S: Final = 30.0
 
 
 class Purge(Worker):
@@ -25,7 +24,7 @@ class Purge(Worker):
 
     async def purge(self) -> int:
         """Deletes once. Returns the number of rows."""
-        async with self._database.transaction(statement_timeout_s=STATEMENT_TIMEOUT_S) as tx:
+        async with self._database.transaction() as tx:
             events, rollups = await event_storage.purge(tx), await metric_storage.purge(tx)
             counts = [await past_days.purge(tx, table) for table in past_days.TABLES]
             return events + rollups + sum(counts)

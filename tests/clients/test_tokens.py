@@ -3,8 +3,9 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qsl
 
 import grpclib.server
@@ -13,11 +14,9 @@ from betterproto2.grpclib.grpclib_server import ServiceBase
 from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
 from meshwright_client import TokenRefused, Tokens, authorized_channel
-from meshwright_client.meshwright.information.v1 import (
-    GetInformationRequest,
-    Information,
-    InformationServiceStub,
-)
+from meshwright_client.meshwright.catalog.v1 import CatalogServiceStub, ImportProductsRequest, ImportProductsResponse
+from meshwright_client.meshwright.information.v1 import GetInformationRequest, Information, InformationServiceStub
+from meshwright_client.meshwright.orders.v1 import OrdersServiceStub, WatchOrderRequest, WatchOrderResponse
 
 from local.ports import free_port
 
@@ -35,6 +34,8 @@ class Issuer(ThreadingHTTPServer):
         self.refuses: set[str] = set()
         self.gives_refresh_tokens = True
         self.responses: list[bytes] = []
+        self.may_respond = threading.Event()
+        self.may_respond.set()
 
     @property
     def url(self) -> str:
@@ -61,6 +62,7 @@ class IssuerHandler(BaseHTTPRequestHandler):
         form = dict(parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
         self.server.authorizations.append(self.headers["authorization"])
         status, body = self.server.answer(form)
+        self.server.may_respond.wait(30)
         if self.server.responses:
             self.wfile.write(self.server.responses.pop(0))
             return
@@ -95,6 +97,26 @@ async def test_concurrent_callers_share_a_request(issuer: Issuer) -> None:
     """Concurrent callers wait for the same request for a token."""
     tokens = Tokens.by_password(issuer.url, "ada@example.com", "secret")
     assert await asyncio.gather(*(tokens.access_token() for _ in range(5))) == ["token-1"] * 5
+
+
+async def test_concurrent_callers_share_a_refusal(issuer: Issuer) -> None:
+    """A wrong password is sent once, because each attempt counts towards a lockout."""
+    issuer.refuses = {"password"}
+    tokens = Tokens.by_password(issuer.url, "ada@example.com", "wrong")
+    results = await asyncio.gather(*(tokens.access_token() for _ in range(5)), return_exceptions=True)
+    assert [type(result) for result in results] == [TokenRefused] * 5
+    assert len(issuer.forms) == 1
+
+
+async def test_a_caller_that_gives_up_leaves_the_token_to_the_next(issuer: Issuer) -> None:
+    """Callers that are more impatient than the endpoint is slow get a token nevertheless."""
+    issuer.may_respond.clear()
+    tokens = Tokens.by_password(issuer.url, "ada@example.com", "secret")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(tokens.access_token(), 0.1)
+    issuer.may_respond.set()
+    assert await tokens.access_token() == "token-1"
+    assert len(issuer.forms) == 1
 
 
 async def test_an_expired_token_is_refreshed(issuer: Issuer) -> None:
@@ -191,39 +213,119 @@ async def test_a_refusal_has_a_description_only_if_it_is_text(issuer: Issuer) ->
         await Tokens.by_password(issuer.url, "ada@example.com", "secret").access_token()
 
 
-class InformationService(ServiceBase):
-    """A service that rejects the first token that it is sent."""
+class RejectingService(ServiceBase):
+    """Methods of three kinds, which reject the first token that they are sent."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    async def get_information(self, stream: "grpclib.server.Stream[GetInformationRequest, Information]") -> None:
-        """Answers a call."""
-        await stream.recv_message()
+    def check_token(self, stream: "grpclib.server.Stream[Any, Any]") -> None:
+        """Raises UNAUTHENTICATED for the first token."""
         assert stream.metadata is not None
         self.seen.append(str(stream.metadata["authorization"]))
         if self.seen[-1] == self.seen[0]:
             raise GRPCError(Status.UNAUTHENTICATED, "The token was revoked.")
+
+    async def get_information(self, stream: "grpclib.server.Stream[GetInformationRequest, Information]") -> None:
+        """Answers a call."""
+        await stream.recv_message()
+        self.check_token(stream)
         await stream.send_message(Information(text="42"))
 
+    async def watch_order(self, stream: "grpclib.server.Stream[WatchOrderRequest, WatchOrderResponse]") -> None:
+        """Responds, and ends the stream with its token."""
+        await stream.recv_message()
+        await stream.send_message(WatchOrderResponse(resume_token="1"))
+        self.check_token(stream)
+
+    async def import_products(
+        self, stream: "grpclib.server.Stream[ImportProductsRequest, ImportProductsResponse]"
+    ) -> None:
+        """Responds before the client has sent its messages."""
+        self.check_token(stream)
+        await stream.send_message(ImportProductsResponse(created_count=1))
+
     def __mapping__(self) -> dict[str, Handler]:
-        """Returns the handler of the method."""
-        name = "/meshwright.information.v1.InformationService/GetInformation"
-        return {name: Handler(self.get_information, Cardinality.UNARY_UNARY, GetInformationRequest, Information)}
+        """Returns the handlers of the methods."""
+        return {
+            "/meshwright.information.v1.InformationService/GetInformation": Handler(
+                self.get_information, Cardinality.UNARY_UNARY, GetInformationRequest, Information
+            ),
+            "/meshwright.orders.v1.OrdersService/WatchOrder": Handler(
+                self.watch_order, Cardinality.UNARY_STREAM, WatchOrderRequest, WatchOrderResponse
+            ),
+            "/meshwright.catalog.v1.CatalogService/ImportProducts": Handler(
+                self.import_products, Cardinality.STREAM_UNARY, ImportProductsRequest, ImportProductsResponse
+            ),
+        }
 
 
-async def test_a_channel_authorizes_its_calls(issuer: Issuer) -> None:
-    """Each call carries the token, and a rejected token is replaced before the next call."""
-    service = InformationService()
+@pytest.fixture
+async def service() -> AsyncIterator[tuple[RejectingService, int]]:
+    """A service and its port."""
+    service = RejectingService()
     server = grpclib.server.Server([service])
     port = free_port()
     await server.start("127.0.0.1", port)
+    yield service, port
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_channel_authorizes_its_calls(issuer: Issuer, service: tuple[RejectingService, int]) -> None:
+    """Each call carries the token, and a rejected token is replaced before the next call."""
+    rejecting, port = service
     async with authorized_channel("127.0.0.1", port, Tokens.by_password(issuer.url, "ada", "secret")) as channel:
         stub = InformationServiceStub(channel)
         with pytest.raises(GRPCError, match="revoked"):
             await stub.get_information(GetInformationRequest())
         for _ in range(2):
             assert (await stub.get_information(GetInformationRequest())).text == "42"
-    server.close()
-    await server.wait_closed()
-    assert service.seen == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
+    assert rejecting.seen == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
+
+
+async def test_a_stream_that_several_tasks_read_replaces_its_token(
+    issuer: Issuer, service: tuple[RejectingService, int]
+) -> None:
+    """The end of a stream may be read by another task than the one that opened it."""
+    rejecting, port = service
+    async with authorized_channel("127.0.0.1", port, Tokens.by_password(issuer.url, "ada", "secret")) as channel:
+        stub = OrdersServiceStub(channel)
+        responses = stub.watch_order(WatchOrderRequest(name="orders/1"))
+        assert (await asyncio.create_task(anext(responses))).resume_token == "1"
+        with pytest.raises(GRPCError, match="revoked"):
+            await asyncio.create_task(anext(responses))
+        async for response in stub.watch_order(WatchOrderRequest(name="orders/1")):
+            assert response.resume_token == "1"
+    assert rejecting.seen == ["Bearer token-1", "Bearer token-2"]
+
+
+async def test_a_token_that_is_rejected_before_the_requests_end_is_replaced(
+    issuer: Issuer, service: tuple[RejectingService, int]
+) -> None:
+    """A service that rejects a stream of requests resets it, while the client still sends."""
+    rejecting, port = service
+
+    async def endless() -> AsyncIterator[ImportProductsRequest]:
+        while True:
+            yield ImportProductsRequest()
+            await asyncio.sleep(0.01)
+
+    async with authorized_channel("127.0.0.1", port, Tokens.by_password(issuer.url, "ada", "secret")) as channel:
+        stub = CatalogServiceStub(channel)
+        with pytest.raises(GRPCError, match="revoked"):
+            await stub.import_products(endless())
+        assert (await stub.import_products([])).created_count == 1
+    assert rejecting.seen == ["Bearer token-1", "Bearer token-2"]
+
+
+async def test_the_timeout_of_a_call_includes_the_wait_for_its_token(
+    issuer: Issuer, service: tuple[RejectingService, int]
+) -> None:
+    """A call whose token is late ends as any other late call does."""
+    issuer.may_respond.clear()
+    _, port = service
+    async with authorized_channel("127.0.0.1", port, Tokens.by_password(issuer.url, "ada", "secret")) as channel:
+        with pytest.raises(TimeoutError):
+            await InformationServiceStub(channel).get_information(GetInformationRequest(), timeout=0.1)
+    issuer.may_respond.set()

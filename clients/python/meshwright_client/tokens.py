@@ -40,7 +40,7 @@ class Tokens:
         self._access_token = ""
         self._refresh_token = ""
         self._replace_at = 0.0
-        self._lock = asyncio.Lock()
+        self._obtaining: asyncio.Task[str] | None = None
 
     @classmethod
     def by_password(cls, url: str, username: str, password: str, *, scope: str = "") -> Self:
@@ -55,16 +55,24 @@ class Tokens:
         return cls(url, {"grant_type": "client_credentials"} | _scoped(scope), headers)
 
     async def access_token(self) -> str:
-        """Returns a valid token. Raises TokenRefused, and OSError if no token comes from the endpoint."""
-        async with self._lock:
-            if not self._access_token or time.monotonic() >= self._replace_at:
-                self._keep(await self._next())
+        """Returns a valid token. Raises TokenRefused, and OSError if no token comes from the endpoint.
+
+        A caller that is cancelled leaves the request to the others, and its token to the next call.
+        """
+        if self._access_token and time.monotonic() < self._replace_at:
             return self._access_token
+        if self._obtaining is None or self._obtaining.done():
+            self._obtaining = asyncio.create_task(self._obtain())
+        return await asyncio.shield(self._obtaining)
 
     def forget(self, access_token: str) -> None:
         """Makes the next call obtain a new token, if this one is still in use: a service has rejected it."""
         if access_token == self._access_token:
             self._access_token = ""
+
+    async def _obtain(self) -> str:
+        self._keep(await self._next())
+        return self._access_token
 
     async def _next(self) -> dict[str, Any]:
         if refresh_token := self._refresh_token:

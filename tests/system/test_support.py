@@ -250,21 +250,26 @@ async def test_a_chat_needs_no_broker(mesh: Mesh, customer: Client, staff: Clien
     await asyncio.to_thread(mesh.wait_until_ready, "nats")
 
 
+NODE = Path(sysconfig.get_path("scripts"), "node")
 LINES = """
 for await (const text of require("readline").createInterface({ input: process.stdin })) chat.post(text);
 chat.close();
 """
 
 
+def browser_code(client: Client, name: str) -> str:
+    """Returns the documented code, and a chat of a client in a conversation that prints the messages."""
+    [code] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "chat.md").read_text(), re.DOTALL)
+    url = json.dumps(f"{str(client.base_url).replace('http', 'ws', 1).rstrip('/')}/v1/{name}:chat")
+    show = "({ message }) => message && console.log(message.text)"
+    return f"{code} const chat = new Chat({url}, () => {json.dumps(client.token)}, {show});"
+
+
 async def test_the_browser_code_of_the_documentation(mesh: Mesh, customer: Client, staff: Client) -> None:
     """The documented code posts and receives every message once, in order, while the service is killed."""
     name = conversation_of(customer)
-    [code] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "chat.md").read_text(), re.DOTALL)
-    url = json.dumps(f"{str(customer.base_url).replace('http', 'ws', 1).rstrip('/')}/v1/{name}:chat")
-    show = "({ message }) => message && console.log(message.text)"
-    start = f"const chat = new Chat({url}, () => {json.dumps(customer.token)}, {show});"
     node = await asyncio.create_subprocess_exec(
-        *(Path(sysconfig.get_path("scripts"), "node"), "--eval", f"(async () => {{ {code} {start} {LINES} }})()"),
+        *(NODE, "--eval", f"(async () => {{ {browser_code(customer, name)} {LINES} }})()"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -283,6 +288,16 @@ async def test_the_browser_code_of_the_documentation(mesh: Mesh, customer: Clien
         node.stdin.close()
         assert (await node.stdout.read(), await node.wait()) == (b"", 0)
     assert history(customer, name) == ["Text 0", "Text 1", "Text 2", "Posted meanwhile", "Good-bye"]
+
+
+@pytest.mark.parametrize("size", [4_001, 2_000_000])
+def test_the_browser_code_does_not_repeat_a_message_that_is_too_long(customer: Client, size: int) -> None:
+    """It does not open the chat again to send the same message, also if that exceeds the limit of frames."""
+    name = conversation_of(customer)
+    post = f"chat.socket.addEventListener('open', () => chat.post('x'.repeat({size})));"
+    program = (NODE, "--eval", f"{browser_code(customer, name)} {post}")
+    assert subprocess.run(program, timeout=WAIT_TIMEOUT_S, check=False).returncode == 0  # it ends by itself
+    assert history(customer, name) == []
 
 
 @pytest.mark.parametrize("size", [4_001, 1_000_000])

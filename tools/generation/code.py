@@ -53,6 +53,11 @@ class ServiceCode:
             for name, line in _generated(tree):
                 yield name, Place(path, line)
 
+    def uses(self, package: str, name: str) -> bool:
+        """Returns whether the code uses a name of this package or of one of its modules."""
+        names = (full for tree in self._trees.values() for full, _ in _names(tree))
+        return any(full.startswith(f"{package}.") and full.endswith(f".{name}") for full in names)
+
 
 def read_code(root: Path, services: Iterable[Service]) -> dict[str, ServiceCode]:
     """Returns the code of the services by their names. Raises WrongDeclarations if a file can't be read or is not
@@ -84,15 +89,22 @@ def _parse(path: Path, relative: str) -> ast.Module:
 
 
 def _generated(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yields the names of generated modules that a file imports, or accesses through an imported module or package, as
-    in catalog_grpc.CatalogServiceClient: the full name in the contract, and the line.
-    """
-    imported = {local: full for local, full, _ in _imports(tree)}
-    accessed = ((_dotted(node, imported), node.lineno) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    for full, line in (*((full, line) for _, full, line in _imports(tree)), *accessed):
+    """Yields the names of generated modules in a file: the full name in the contract, and the line."""
+    for full, line in _names(tree):
         module, _, name = full.rpartition(".")
         if package := _package(module):
             yield f"{package}.{name}", line
+
+
+def _names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yields the full names that a file imports, or accesses through an imported module or package, as in
+    catalog_grpc.CatalogServiceClient, with the line.
+    """
+    imported = {local: full for local, full, _ in _imports(tree)}
+    yield from ((full, line) for _, full, line in _imports(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield _dotted(node, imported), node.lineno
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, str, int]]:

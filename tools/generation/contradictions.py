@@ -1,6 +1,6 @@
 """Contradictions between declarations, contracts and code."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from meshwright.policy.v1.policy_pb import MethodPolicy, ext_method
@@ -24,6 +24,9 @@ from tools.generation.code import Place, ServiceCode, client_methods
 _SERVICE, _METHOD, _OPTIONS, _POLICY = 6, 2, 4, 51820
 _MESSAGE_OPTIONS, _EVENT, _CONSUMERS, _SCOPES, _CALLERS = 7, 51820, 1, 2, 6
 PROTO: Final = "proto"
+EVENTS_PACKAGE: Final = "mesh.events"
+_RELAY: Final = "Relay(database, broker)"
+_INBOX: Final = "Inbox(database, broker, service=process.name, handlers=…)"
 
 
 def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> Iterator[Problem]:
@@ -58,7 +61,9 @@ def code_problems(code: Mapping[str, ServiceCode], image: FileDescriptorSet) -> 
         calls = list(own_code.calls(methods))
         called |= {(service, _full_name(method)) for method, _ in calls}
         yield from _call_problems(service, calls)
-        yield from _use_problems(service, dict(own_code.messages()), events, image)
+        used = dict(own_code.messages())
+        yield from _use_problems(service, used, events, image)
+        yield from _wiring_problems(service, own_code, [events[name] for name in used if name in events])
     for method, path in _methods(image):
         yield from _scope_problems(method, path, image)
         for position, caller in enumerate(_policy_option(method).callers):
@@ -99,6 +104,19 @@ def _use_problems(
         if is_consumer:
             why = f"The event {event.name} names the consumer {service!r}, but no file of services/{service} uses it."
             yield _at_event(event, image, why)
+
+
+def _wiring_problems(
+    service: str, own_code: ServiceCode, used: Collection[tuple[DescMessage, Sequence[str]]]
+) -> Iterator[Problem]:
+    """Yields the parts of a service without which its events stay in the outbox, or at the broker, unnoticed."""
+    publishers = {publisher_of(event.type_name) for event, _ in used}
+    consumers = {consumer for _, consumers in used for consumer in consumers}
+    for does, part, services in (("publishes", _RELAY, publishers), ("consumes", _INBOX, consumers)):
+        name = part.partition("(")[0]
+        if service in services and not own_code.uses(EVENTS_PACKAGE, name):
+            why = f"{service} {does} events, but no file starts its {name}: add `await process.enter({part})`."
+            yield Problem(f"services/{service}/__main__.py", 1, why)
 
 
 def service_folder(service: Service) -> str:

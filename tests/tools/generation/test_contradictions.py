@@ -54,6 +54,7 @@ class Reviews:
     async def get(self):
         return self.get
 """
+WIRING = "from mesh.events import Inbox, Relay\n"
 HANDLING = "from meshwright.reviews.v1.reviews_pb import Reviewed\n"
 
 
@@ -68,7 +69,9 @@ class Checkout:
 
     def service(self, name: str, declaration: str = "", code: str = "") -> None:
         """Makes a service, or changes it."""
-        (declare(self.root, name, declaration) / "clients.py").write_text(code)
+        folder = declare(self.root, name, declaration)
+        (folder / "clients.py").write_text(code)
+        (folder / "__main__.py").write_text(WIRING)
 
     def image(self) -> FileDescriptorSet:
         """Returns the compiled contracts, in which shelf_labels has a service, too."""
@@ -265,6 +268,23 @@ def test_an_event_is_used_however_it_is_imported(checkout: Checkout, code: str) 
     line = line_of(f"{CALLING}\n{code}", code.splitlines()[1])
     found = [each.partition(", whose")[0] for each in checkout.problems()]
     assert found == [f"services/shelf_labels/clients.py:{line}: shelf_labels uses the event Reviewed"]
+
+
+def test_an_event_that_nothing_carries(checkout: Checkout) -> None:
+    """A publisher without a relay and a consumer without an inbox are found: nothing would report at run time that the
+    events stay where they are.
+    """
+    for service in ("reviews", "shelf_labels"):
+        (checkout.root / f"services/{service}/__main__.py").write_text("")
+    assert checkout.problems() == [
+        "services/reviews/__main__.py:1: reviews publishes events, but no file starts its Relay: "
+        "add `await process.enter(Relay(database, broker))`.",
+        "services/shelf_labels/__main__.py:1: shelf_labels consumes events, but no file starts its Inbox: "
+        "add `await process.enter(Inbox(database, broker, service=process.name, handlers=…))`.",
+    ]
+    (checkout.root / "services/reviews/__main__.py").write_text("from mesh.events.relay import Relay\n")
+    (checkout.root / "services/shelf_labels/__main__.py").write_text("from mesh import events\nevents.Inbox(1)\n")
+    assert checkout.problems() == []
 
 
 def test_a_nested_event(checkout: Checkout) -> None:

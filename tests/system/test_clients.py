@@ -1,6 +1,8 @@
 """Clients inside the mesh: grpcurl, a standard grpcio client, and the generated betterproto2 client."""
 
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -132,3 +134,19 @@ async def test_the_betterproto_client(mesh: Mesh, staff: Client, customer: Clien
         placed = await stub.create_order(request)
     assert placed.total is not None
     assert (placed.total.units, placed.total.nanos) == (49, 800_000_000)
+
+
+async def test_the_betterproto_client_finds_the_reason_of_an_error(
+    mesh: Mesh, customer: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The code for that in the client's README prints the reason that it says."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "clients/python/README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    host, port = mesh.address("orders").split(":")
+    async with grpclib.client.Channel(host, int(port)) as channel:
+        stub = orders.OrdersServiceStub(channel, metadata={"authorization": token(customer)})
+        names = {"stub": stub, "GetOrderRequest": orders.GetOrderRequest, "GRPCError": grpclib.GRPCError}
+        code = compile(blocks[1], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        await eval(code, names)
+    assert capsys.readouterr().out == "['ORDER_NOT_FOUND']\n"

@@ -1,4 +1,5 @@
-"""The limit on guesses of passwords. Failures are counted in the database, so that it applies across replicas.
+"""The limits on guesses of passwords, secrets and one-time tokens, and on mails. What they limit is counted in the
+database, so that they apply across replicas.
 
 docs/decisions/0021-guessing-and-mail.md gives the reasons.
 """
@@ -78,7 +79,7 @@ class Attempt:
 
 
 class SignInLimit:
-    """The limit on failed sign-ins. It rejects attempts, even with the correct password, until a wait is over."""
+    """The limits by account and by address. Until a wait is over, sign-ins fail even with the correct password."""
 
     def __init__(self, database: Database, cipher: Cipher) -> None:
         self._database = database

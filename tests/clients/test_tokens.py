@@ -292,9 +292,9 @@ async def test_a_stream_that_several_tasks_read_replaces_its_token(
     async with authorized_channel("127.0.0.1", port, Tokens.by_password(issuer.url, "ada", "secret")) as channel:
         stub = OrdersServiceStub(channel)
         responses = stub.watch_order(WatchOrderRequest(name="orders/1"))
-        assert (await asyncio.create_task(anext(responses))).resume_token == "1"
+        assert (await asyncio.ensure_future(anext(responses))).resume_token == "1"
         with pytest.raises(GRPCError, match="revoked"):
-            await asyncio.create_task(anext(responses))
+            await asyncio.ensure_future(anext(responses))
         async for response in stub.watch_order(WatchOrderRequest(name="orders/1")):
             assert response.resume_token == "1"
     assert rejecting.seen == ["Bearer token-1", "Bearer token-2"]

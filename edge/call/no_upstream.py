@@ -2,7 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager
 
-from edge.call.upstream import Responses
+from edge.call.upstream import OpenCall
 from mesh.client import UnaryResponse
 from mesh.errors import Unavailable
 
@@ -17,6 +17,6 @@ class NoUpstream:
         """Raises Unavailable."""
         raise Unavailable(f"{self._service} has no address.")
 
-    def stream(self, *_: object, **__: object) -> AbstractAsyncContextManager[Responses]:
+    def stream(self, *_: object, **__: object) -> AbstractAsyncContextManager[OpenCall]:
         """Raises Unavailable."""
         raise Unavailable(f"{self._service} has no address.")

@@ -154,7 +154,9 @@ class Rpc:
 
     @contextlib.asynccontextmanager
     async def stream(self, admission: Admission, messages: AsyncIterable[bytes]) -> AsyncIterator[Responses]:
-        """Calls a method of any kind; leaving the context early cancels the call. Raises MeshError."""
+        """Calls a method of any kind; leaving the context early cancels the call. Raises MeshError, also when the
+        token of the caller expires or ends.
+        """
         with self._concurrency, self._span(admission):
             async with self._upstream.stream(
                 self.method.path,
@@ -163,11 +165,8 @@ class Rpc:
                 patience_s=admission.give_up_at - time.monotonic(),
                 metadata=admission.metadata,
             ) as responses:
-                yield responses
-
-    def watching(self, admission: Admission, stop: Callable[[MeshError], None]) -> AbstractContextManager[None]:
-        """Returns a context in which `stop` is called when the token of an admitted call expires or ends."""
-        return self._access.watching(admission.caller, stop)
+                with self._access.watching(admission.caller, responses.stop):
+                    yield responses
 
     def response_headers(self, metadata: Metadata) -> Headers:
         """Returns the response metadata that clients see, as headers."""

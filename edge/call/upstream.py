@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from mesh.client import UnaryResponse
-from mesh.errors import Metadata
+from mesh.errors import MeshError, Metadata
 
 
 class Responses(Protocol):
@@ -19,6 +19,13 @@ class Responses(Protocol):
 
     async def trailing_metadata(self) -> Metadata:
         """Waits for the end, and returns the metadata after the last message."""
+
+
+class OpenCall(Responses, Protocol):
+    """The responses of a call that may not have ended."""
+
+    def stop(self, why: MeshError) -> None:
+        """Cancels the call, unless it has ended. Iterating then raises this error."""
 
 
 class Upstream(Protocol):
@@ -47,7 +54,7 @@ class Upstream(Protocol):
         timeout_s: float | None,
         patience_s: float = math.inf,
         metadata: Metadata = (),
-    ) -> AbstractAsyncContextManager[Responses]:
+    ) -> AbstractAsyncContextManager[OpenCall]:
         """Starts a call of any kind; leaving the context early cancels it. `requests` are consumed at the pace of the
         service. Entering raises Unavailable if the service is known to be unreachable.
         """

@@ -123,7 +123,6 @@ class CallDriver:
                     held,
                     self._draining(exchange, request, reader),
                     exchange.watching(reader.stop),
-                    self._rpc.watching(admission, reader.stop),
                 ):
                     await self._write(exchange, responses, reader, writer)
         except MeshError as error:

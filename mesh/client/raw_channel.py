@@ -155,7 +155,8 @@ class RawChannel:
             call = await self._enter(stack, opening, begun, patience_by, failure)
             sending = asyncio.create_task(send_requests(call, requests), name=f"requests of {path}")
             stream = Stream(call, sending, self._breaker.record_answer, failure)
-            patience = asyncio.get_running_loop().call_later(patience_by - time.monotonic(), stream.stop)
+            left_s = patience_by - time.monotonic()
+            patience = asyncio.get_running_loop().call_later(left_s, stream.stop, deadline_exceeded())
             try:
                 yield stream
             finally:

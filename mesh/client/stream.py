@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Self
 
-from mesh.client.failures import deadline_exceeded, unavailable
+from mesh.client.failures import unavailable
 from mesh.client.transport import StreamCall
 from mesh.errors import Code, MeshError, Metadata
 from mesh.rpc.call_error import CallError
@@ -29,7 +29,7 @@ class Stream:
         self._sending = sending
         self._begun: Callable[[], None] | None = begun
         self._failure = failure
-        self._is_overdue = False
+        self._stopped_by: MeshError | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -46,10 +46,10 @@ class Stream:
             self._begun = None
         return message
 
-    def stop(self) -> None:
-        """Cancels the call because its caller's patience has run out."""
+    def stop(self, why: MeshError) -> None:
+        """Cancels the call, unless it has ended. The reader of the responses gets this error."""
         if not self._call.is_done():
-            self._is_overdue = True
+            self._stopped_by = why
             self._call.cancel()
 
     async def initial_metadata(self) -> Metadata:
@@ -65,8 +65,9 @@ class Stream:
         if error.is_sent or error.code is not Code.CANCELLED:
             return self._failure(error)
         # The call was cancelled here: by stop(), by a failure of the requests, or by closing the channel.
-        if self._is_overdue:
-            return deadline_exceeded()
+        if (why := self._stopped_by) is not None:
+            self._stopped_by = None  # frames of its traceback will refer to this stream
+            return why
         if self._sending.done() and (cause := _ended_by(self._sending)) is not None:
             return cause
         return unavailable()

@@ -65,7 +65,6 @@ class Pipeline:
         self._verifier = verifier
         self._validator = validator
         self._streams = streams
-        self._streams_responses = self._method.kind in ("server_streaming", "bidi_streaming")
         self._bytes_max = request_bytes_max(self._method.request.desc(), MESSAGE_BYTES_MAX)
         self._seconds = SERVER_SECONDS.labels(self._method.path)
         self._calls = CountersByCode(SERVER_CALLS, self._method.path)
@@ -213,10 +212,10 @@ class Pipeline:
         return self._streams.admit(end) if self._method.streams else nullcontext()
 
     def _while_valid(self, caller: Caller, end: CallEnd) -> AbstractContextManager[None]:
-        """Returns a context in which a stream of responses ends with its user's token. Workloads renew theirs, and keep
-        a stream that they have opened.
+        """Returns a context in which a stream ends with its user's token. Workloads renew theirs, and keep their
+        streams.
         """
-        if not self._streams_responses or caller.workload is not None:
+        if not self._method.streams or caller.workload is not None:
             return nullcontext()
         return self._verifier.watching(caller, end.stop)
 

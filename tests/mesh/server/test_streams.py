@@ -180,6 +180,22 @@ async def test_a_stream_that_ends_while_its_first_message_is_sent(greeter: Simpl
     assert caught.value.reason == "STREAM_DRAINED"
 
 
+async def test_a_stream_of_requests_ends_with_its_users_token(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """When the token expires, a client that still sends gets the error of calls with it."""
+    async with (
+        serving(greeter, issuer, Streams(greeter)) as (server, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain,
+    ):
+        token = issuer.token("users/ada", "greet", exp=time.time() + 0.5)
+        call: Any = plain.stream_unary("/greeter.v1.StreamService/Sum")(
+            metadata=(("authorization", f"Bearer {token}"),)
+        )
+        await call.write(greeter.pb.GreetRequest(name="a").to_binary())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+    assert caught.value.details() == "The access token has expired. Get a new one."
+
+
 async def test_a_stream_ends_with_its_users_token(greeter: SimpleNamespace, issuer: Issuer) -> None:
     """When the token expires, an open stream ends with the error of calls with it; a workload keeps its stream."""
     ends = {}

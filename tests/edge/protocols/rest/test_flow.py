@@ -6,14 +6,17 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from edge.contract.contract import Contract
+from edge.contract.contract import Contract, read
 from mesh.identity import Verifier
 from tests.edge.backend import Backend, Context
+from tests.edge.contracts import compile_image
+from tests.edge.protocols.rest.contract import FEEDS
 from tests.edge.protocols.rest.wire import Wire, wire
 from tests.edge.served import Client, edge_of
 from tests.issuer import AUDIENCE, ISSUER, Issuer
@@ -261,3 +264,23 @@ async def test_an_endless_stream_leaks_no_memory(reader: Client, source: Backend
                 grown = process.memory_info().rss
     assert lines == count
     assert process.memory_info().rss - grown < 10_000_000
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/tracks/a/points"), ("PUT", "/v1/files/a")])
+async def test_an_upload_ends_with_its_token(
+    tmp_path: Path, source: Backend, issuer: Issuer, feed: "asyncio.Queue[bytes | None]", method: str, path: str
+) -> None:
+    """A client that still sends gets the error of calls with its token, and the service's call ends."""
+    private = read(compile_image(FEEDS.replace("{public: true}", '{scopes: "feeds.read"}'), tmp_path))
+    token = f"Bearer {issuer.token('users/ada', 'feeds.read', exp=time.time() + 1)}"
+    async with edge_of(private, source.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
+        async with wire(client) as connection:
+            await connection.begin(method, path, authorization=token, content_type=LINES)
+            await connection.send(b'{"number": 1}\n')
+            status, headers = await connection.head()
+            error = json.loads(await connection.reader.readexactly(int(headers["content-length"])))["error"]
+            assert (status, error["details"][0]["reason"]) == (401, "TOKEN_EXPIRED")
+            while not source.ended:
+                await asyncio.sleep(0.01)
+        again = await client.request(method, path, headers={"authorization": token})
+        assert (again.status_code, again.json()["error"]) == (status, error)

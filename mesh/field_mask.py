@@ -23,6 +23,13 @@ _Step: TypeAlias = DescField | str | int
 """A field of a message, or a key of a map."""
 
 
+def path_parts(path: str) -> list[str]:
+    """Returns the parts of a path, at least one: names of fields, and keys of maps, with their backquotes. What follows
+    a backquote in a malformed path is left out.
+    """
+    return _PART.findall(path)
+
+
 def apply_update(current: M, patch: M, mask: FieldMask | None, *, updatable: frozenset[str]) -> M:
     """Returns a copy of `current` with the masked fields of `patch`; a masked field that is unset there is cleared.
 
@@ -55,7 +62,7 @@ def _check(message: DescMessage, paths: Sequence[str], updatable: frozenset[str]
         except ValueError as error:
             violations.append(FieldViolation("update_mask", str(error), "FIELD_UNKNOWN"))
             continue
-        names = _PART.findall(path)
+        names = path_parts(path)
         if not any(".".join(names[:length]) in updatable for length in range(1, len(names) + 1)):
             allowed = ", ".join(sorted(updatable))
             description = f'"{path}" cannot be updated; these can: {allowed}'
@@ -71,7 +78,7 @@ def _resolve(message: DescMessage, path: str) -> list[_Step]:
         raise ValueError(f'"{ALL}" stands for every field and must be the only path')
     if path.count(".") >= DEPTH_MAX:
         raise ValueError(f"a path has more than {DEPTH_MAX} parts")
-    names = _PART.findall(path)
+    names = path_parts(path)
     if ".".join(names) != path:
         raise ValueError(f'"{path}": backquotes must enclose a whole part')
     steps: list[_Step] = []

@@ -7,7 +7,6 @@ JSON names. That also restores names that do not survive the conversion, such as
 Only parts that name fields are looked up. The keys of maps and of Structs are data (AIP-161).
 """
 
-import re
 from functools import lru_cache
 from typing import Final
 
@@ -16,11 +15,11 @@ from protobuf import DescField, DescFieldValueList, DescFieldValueMessage, DescM
 from edge.protojson.any_and_struct import ANY, LIST_VALUE, STRUCT, VALUE
 from edge.protojson.well_known import MaskPath, to_snake_case
 from mesh.contract.descriptors import inner_message
+from mesh.field_mask import path_parts
 
 REMEMBERED_MAX: Final = 256
 """How many messages have their names in memory: a mask may have a hundred thousand paths."""
 
-_PART = re.compile(r"`[^`]*`|[^.]+")
 _WITHOUT_FIELDS: Final = frozenset({ANY, LIST_VALUE, STRUCT, VALUE})
 
 
@@ -55,8 +54,8 @@ def declared_path(path: str, resource: DescMessage) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    """Returns the parts of a path, at least one: a path without any is its own, and has been found to be invalid."""
-    return _PART.findall(path.written if isinstance(path, MaskPath) else path) or [path]
+    """Returns the parts of a path as the client wrote them."""
+    return path_parts(path.written if isinstance(path, MaskPath) else path)
 
 
 def _message(field: DescField) -> DescMessage | None:

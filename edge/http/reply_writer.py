@@ -8,7 +8,7 @@ from typing import Final
 from edge.http import compression
 from edge.http.cors import Cors
 from edge.http.headers import Headers
-from edge.http.preconditions import is_not_modified
+from edge.http.preconditions import check_current, is_not_modified
 from edge.http.reply import Reply
 from edge.http.request import Request, Send
 from edge.http.request_id import REQUEST_ID
@@ -35,8 +35,8 @@ class ReplyWriter:
         self._ended = False
 
     async def reply(self, reply: Reply) -> None:
-        """Sends a complete reply. Raises as is_not_modified(), and as HeldByteCounter.add() if its body has no room,
-        before anything is sent.
+        """Sends a complete reply, which check_current() has passed. Raises as HeldByteCounter.add() if its body has no
+        room, before anything is sent.
         """
         body = reply.body
         coding = compression.negotiate(reply.status, reply.headers, self._request, len(body))
@@ -56,9 +56,10 @@ class ReplyWriter:
             await self._request.connection.wait_writable()
 
     async def start(self, status: int, headers: Headers) -> bool:
-        """Sends the head of a streamed response. Returns whether the client needs the body. Raises as
-        is_not_modified(), before anything is sent.
+        """Sends the head of a streamed response. Returns whether the client needs the body. Raises as check_current(),
+        before anything is sent.
         """
+        check_current(self._request, status, headers)
         coding = compression.negotiate(status, headers, self._request, None)
         if is_not_modified(self._request, status, headers):
             await self._reply_not_modified(headers)

@@ -77,7 +77,9 @@ def _run_workers(settings: EdgeSettings, sockets: list[BoundSockets]) -> int:
 
 
 async def _check(settings: EdgeSettings) -> int:
-    """Prints every route and every problem. Returns the exit status, which is 1 if the edge would not start."""
+    """Prints every route and every problem. Returns the exit status, which is 1 if the edge would not start. Without
+    upstreams this is about the contracts alone, for builds that don't know the addresses.
+    """
     telemetry.configure_logs("edge", settings)
     await warn_unresolvable(settings)
     async with upstreams_of(settings) as upstreams:

@@ -333,7 +333,11 @@ def _parser() -> argparse.ArgumentParser:
         if field == "upstreams":
             action["action"] = "append"
         parser.add_argument(option, dest=_variable(field).lower(), help=_help(field), **action)
-    parser.add_argument("--check", action="store_true", help="print all routes and problems, then exit")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="print all routes and problems, then exit; needs no --upstream, unless for 'reflect'",
+    )
     return parser
 
 

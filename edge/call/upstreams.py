@@ -41,9 +41,8 @@ class Upstreams:
         implementation of gRPC.
         """
         services: dict[Address, list[str]] = {}
-        others = "all services" if len(addresses) == 1 else "all other services"
         for service, address in addresses.items():
-            services.setdefault(address, []).append(others if service == ANY_SERVICE else service)
+            services.setdefault(address, []).append(service)
         self.channels = {
             address: RawChannel(
                 ", ".join(names),
@@ -77,7 +76,7 @@ class Upstreams:
         unreachable = [channel for channel, is_unreachable in zip(channels, answers, strict=True) if is_unreachable]
         self._never_reached &= set(unreachable)
         if self._never_reached or len(unreachable) == len(channels):
-            raise Unavailable(f"can't reach {', '.join(channel.name for channel in unreachable)}")
+            raise Unavailable(f"can't connect to the upstream of {', '.join(channel.name for channel in unreachable)}")
 
     def __getitem__(self, service: str) -> Upstream:
         return self._of_service.get(service) or self._of_service[ANY_SERVICE]

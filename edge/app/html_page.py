@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from html import escape
-from urllib.parse import urlsplit
 
 from starlette.responses import HTMLResponse
+
+from mesh.source_list import source_list
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -26,7 +27,7 @@ _PAGE = """\
 # set styles of single elements.
 _POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "worker-src 'self' blob:; connect-src 'self'{connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "worker-src 'self' blob:; connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
@@ -36,9 +37,7 @@ def html_page(title: str, body: str, styles: Sequence[str], *, head: str = "", c
     """
     links = "\n".join(f'<link rel="stylesheet" href="{escape(url)}">' for url in styles)
     page = HTMLResponse(_PAGE.format(title=escape(title), head=f"{links}\n{head}".strip(), body=body))
-    url = urlsplit(calls)
-    connect = f" {url.scheme}://{url.netloc}" if url.netloc else ""
-    page.headers["content-security-policy"] = _POLICY.format(connect=connect)
+    page.headers["content-security-policy"] = _POLICY.format(connect=source_list(calls))
     page.headers["referrer-policy"] = "same-origin"
     page.headers["x-content-type-options"] = "nosniff"
     return page

@@ -4,11 +4,12 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from html import escape
-from urllib.parse import urlsplit
 
 from googleapis.google.api.httpbody_pb import HttpBody
 from meshwright.policy.v1.policy_pb import HttpResponse
 from protobuf.wkt import Any
+
+from mesh.source_list import source_list
 
 STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem; }
@@ -41,10 +42,9 @@ def page(title: str, body: str, *, status: int = 200, redirects_to: str = "") ->
     """Returns a page; `body` is HTML. Nothing but its own style and forms works in it, and no other page can frame it.
     `redirects_to` is the URI to which its form may lead, because some browsers apply form-action to redirects too.
     """
-    form_action = " ".join(["'self'", *_sources(redirects_to)])
     policy = (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action {form_action}; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
+        f"form-action {source_list(redirects_to)}; base-uri 'none'; frame-ancestors 'none'"
     )
     headers = {
         "cache-control": "no-store",
@@ -91,12 +91,6 @@ def alert(text: str) -> str:
 def paragraph(text: str) -> str:
     """Returns a paragraph as HTML."""
     return f"<p>{escape(text)}</p>"
-
-
-def _sources(uri: str) -> list[str]:
-    """Returns the source expression of a redirect URI's origin, an empty list for no URI."""
-    parts = urlsplit(uri)
-    return [f"{parts.scheme}://{parts.netloc}"] if parts.netloc else []
 
 
 def _http_body(response: HttpResponse, content_type: str, data: bytes) -> HttpBody:

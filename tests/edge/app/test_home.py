@@ -135,6 +135,8 @@ async def test_it_explains_how_to_get_a_token(backend: Backend, tmp_path: Path) 
         assert f"curl -s {url} -d grant_type=password" in (await edge.get("/")).text
         policy = (await edge.get("/docs")).headers["content-security-policy"]
         assert "connect-src 'self' https://id.example.com;" in policy
+    async with edge_of(contract, backend.port, jwks_url=jwks, oauth_token_url="https://[::1]/token") as edge:
+        assert "connect-src 'self' https:;" in (await edge.get("/docs")).headers["content-security-policy"]
 
 
 async def test_without_a_token_endpoint_it_names_the_header(library: Contract, backend: Backend) -> None:

@@ -25,6 +25,7 @@ from meshwright.identity.v1.pages_pb import (
 from meshwright.policy.v1.policy_pb import HttpResponse
 
 from mesh.errors import InvalidArgument, MeshError, Unauthenticated
+from services.identity import pages
 from services.identity.grants import GRANT_TYPES
 from tests.services.identity.conftest import ISSUER, PASSWORD, Identity
 from tests.services.identity.test_accounts import NEW, mailed_token, sign_in
@@ -217,6 +218,12 @@ async def test_the_sign_in_page_is_safe(identity: Identity) -> None:
     assert (page.headers["referrer-policy"], page.headers["x-frame-options"]) == ("no-referrer", "DENY")
     style = page.html.partition("<style>")[2].partition("</style>")[0]
     assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in policy
+
+
+def test_the_sign_in_page_can_lead_to_any_redirect_uri() -> None:
+    """A Content-Security-Policy can't name an IPv6 address, and browsers ignore a source that does."""
+    page = received(pages.page("Sign in", "", redirects_to="http://[::1]:3000/signed-in"))
+    assert "form-action 'self' http:;" in page.headers["content-security-policy"]
 
 
 async def test_links_of_mails_lead_to_pages(identity: Identity) -> None:

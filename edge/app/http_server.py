@@ -4,6 +4,7 @@ import math
 import socket
 from typing import Any
 
+from edge.http.client_probes import probe_clients
 from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.draining import Drain, DrainingServer
@@ -18,6 +19,7 @@ def serve(app: Any, settings: EdgeSettings, bound: socket.socket) -> DrainingSer
     limits = ConnectionLimits(
         settings.head_bytes_max, settings.url_bytes_max, settings.head_timeout_s, settings.stall_s
     )
+    probe_clients(bound)
     drain = Drain(settings.drain_quiet_s, settings.drain_s_max, in_mesh=settings.service_mesh)
     return DrainingServer(
         app,

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from edge.contract.contract import read
+from edge.http import client_probes
 from tests.edge.backend import Context, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.protocols.rest.contract import FEEDS, STREAMING
@@ -28,6 +29,7 @@ SOCKET: Final = (
 POINT: Final = json.dumps({"place": {"label": "x" * 100_000}}).encode()
 FRAME: Final = struct.pack("!BBQ4x", 0x81, 0xFF, len(POINT)) + POINT
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST, and what was not sent is lost
+TCP_REPAIR: Final = 19  # tcp(7): closing sends nothing at all
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,42 @@ async def test_a_client_that_leaves_unread_data_cancels_its_call(
         await asyncio.sleep(0.5)
         assert not source.ended
         connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.writer.transport.abort()
+        async with asyncio.timeout(30):
+            while not source.ended:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("begin", "then", "count"),
+    [(WATCH, b"", 0), (RECORD, POINT + b"\n", 300)],
+    ids=["a quiet stream", "a body that waits"],
+)
+async def test_a_client_that_vanishes_cancels_its_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: bytes, then: bytes, count: int
+) -> None:
+    """The call ends although neither data nor the end of the connection arrive."""
+    monkeypatch.setattr(client_probes, "SILENCE_S", 1)
+    feeds = read(compile_image(FEEDS, tmp_path))
+    begun = asyncio.Event()
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        yield b""
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with (
+        backend_of(feeds.registry, STREAMING) as source,
+        edge_of(feeds, source.port, stream_heartbeat_s=0) as client,
+    ):
+        source.stream = stream
+        connection = Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port))
+        connection.writer.write(begin + then * count)
+        await begun.wait()
+        try:
+            connection.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        except PermissionError:
+            pytest.skip("needs CAP_NET_ADMIN")
         connection.writer.transport.abort()
         async with asyncio.timeout(30):
             while not source.ended:

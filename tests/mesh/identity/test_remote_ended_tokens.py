@@ -97,9 +97,27 @@ async def test_polls_are_sequential_and_incremental(issuer: Issuer) -> None:
             await asyncio.sleep(0.01)
         endpoint.end("jti", "z")
     assert [query["after"] for query in endpoint.queries[:2]] == [[""], ["1"]]
-    assert [query["wait_s"] for query in endpoint.queries[:4]] == [["0"], ["0"], ["25"], ["25"]]
+    assert [query["wait_s"] for query in endpoint.queries[:4]] == [["0"], ["0"], ["5"], ["5"]]
     assert endpoint.queries[3]["after"] == ["2"]
     assert len({query["reader"][0] for query in endpoint.queries}) == 1
+
+
+async def test_a_poll_that_hangs_is_given_up(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that the issuer would no longer deliver to a poll is fetched by the next one, seconds later."""
+    assert RemoteEndedTokens.WAIT_S < RemoteEndedTokens.TIMEOUT_S <= 8
+    monkeypatch.setattr(RemoteEndedTokens, "TIMEOUT_S", 0.5)
+    endpoint = ListEndpoint()
+    token = issuer.token("users/ada", jti="token-1")
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended:
+        verifier = Verifier(issuer, ISSUER, AUDIENCE, ended)
+        assert not await refused(verifier, token)
+        while endpoint.queries[-1]["wait_s"] == ["0"]:
+            await asyncio.sleep(0.01)
+        endpoint.entries.append(ended_id("jti", "token-1"))
+        async with asyncio.timeout(30):
+            while not await refused(verifier, token):
+                await asyncio.sleep(0.01)
+        endpoint.end("jti", "nobody's")
 
 
 async def test_no_token_is_verified_by_a_part_of_the_list(issuer: Issuer) -> None:

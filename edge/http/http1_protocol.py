@@ -5,27 +5,25 @@ continues a call whose client has disconnected.
 """
 
 import asyncio
-import time
 import weakref
 from functools import partial
 from typing import Any, ClassVar, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edge.http.access_record import AccessRecord
 from edge.http.close_delimited import CloseDelimited
 from edge.http.connection import Connection
 from edge.http.connection_limits import ConnectionLimits
 from edge.http.connections import Connections
 from edge.http.departure_watch import DepartureWatch, WatchedFlow
 from edge.http.draining import Drain, LastHeaders
-from edge.http.errors import HttpError, render
+from edge.http.errors import HttpError
 from edge.http.head_size import HEADER_BYTES, HEADERS_MAX, HeadSize
 from edge.http.held_bytes import HeldBytes
+from edge.http.rejected_input import reject_input
 from edge.http.reply_writer import BYTES_FREE
 from edge.http.request_head import body_length, head_error
-from edge.http.request_id import REQUEST_ID, request_id
 from edge.http.stall_timer import StallTimer
 from edge.http.websocket_upgrade import acceptable_handshake, asks_for_websocket, handshake_scope
 from edge.http.whole_reply import EXTENSION, send_whole
@@ -406,18 +404,7 @@ class Http1Protocol(HttpToolsProtocol):
         elif self.cycle is not None and self.cycle.scope is self.scope and not self._head.is_between:
             self.transport.close()  # this request has been answered, and must not be answered twice
             return
-        self._send_error(error)
-
-    def _send_error(self, error: MeshError) -> None:
-        record = AccessRecord("", request_id({}), time.monotonic(), code=error.code.name)
-        record.status, headers, body = render(error)
-        headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-        headers.append((REQUEST_ID.encode(), record.request_id.encode()))
-        lines = [name + b": " + value + b"\r\n" for name, value in self._last_headers() + headers]
-        self.transport.write(b"".join([STATUS_LINE[record.status], *lines, b"\r\n", body]))
-        self.transport.close()
-        record.response_bytes = len(body)
-        record.write()
+        reject_input(self.transport, error, self._last_headers())
 
 
 def _waiting_bytes(cycle: Any) -> int:

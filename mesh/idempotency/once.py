@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from protobuf import Message
 
 from mesh.database import Connection, Database
-from mesh.errors import FieldViolation, InvalidArgument
+from mesh.errors import FieldViolation, InvalidArgument, MeshError
 from mesh.idempotency import stored_responses
 from mesh.idempotency.canonical_form import REQUEST_ID_FIELD, canonical_form
 from mesh.idempotency.stored_responses import RequestKey, StoredResponse
@@ -52,7 +52,8 @@ async def once_prepared(
     """Runs `prepare` outside of a transaction, then `effect` with its result in one, as once() does.
 
     It is for calls that do something slow, such as calling another service, before their effect. A repeated call skips
-    that: the stored response is looked up first. Raises as once() does.
+    that: the stored response is looked up first. Raises as once() does, and as `prepare` does unless a concurrent call
+    with the same id has the effect: it may have changed what this one found, such as a password.
     """
     key = _key(call, request)
     if key is not None:
@@ -61,9 +62,24 @@ async def once_prepared(
         if stored is not None:
             earlier: Res = _response(stored, _hash(request), call)
             return earlier
-    prepared = await prepare()
+    try:
+        prepared = await prepare()
+    except MeshError:
+        if key is None or (stored := await _concurrent(database, key, _hash(request))) is None:
+            raise
+        concurrent: Res = _response(stored, _hash(request), call)
+        return concurrent
     async with database.transaction() as tx:
         return await once(tx, call, request, lambda: effect(tx, prepared))
+
+
+async def _concurrent(database: Database, key: RequestKey, request_hash: bytes) -> StoredResponse | None:
+    """Returns the response to a concurrent call, for whose end this one waits. None if it failed or there is none."""
+    async with database.transaction() as tx:
+        if not await stored_responses.claim(tx, key, request_hash):
+            return await stored_responses.find(tx, key)
+        await stored_responses.forget(tx, key)
+    return None
 
 
 def _key(call: Call, request: Any) -> RequestKey | None:

@@ -8,7 +8,7 @@ import pytest
 from protobuf.wkt import StringValue
 
 from mesh.database import Connection, Database
-from mesh.errors import Aborted, InvalidArgument
+from mesh.errors import Aborted, InvalidArgument, NotFound
 from mesh.idempotency import RequestKey, forget, forget_caller, once, once_prepared
 from mesh.identity import Caller
 from mesh.rpc import Call
@@ -186,6 +186,34 @@ async def test_of_calls_that_prepare_at_once_one_has_the_effect(database: Databa
     answers = await asyncio.gather(*(_prepared(database, Note(text="x")) for _ in range(5)))
     assert {answer for answer, _ in answers} == {"1"}
     assert await _count(database) == 1
+
+
+async def test_a_call_that_can_not_prepare_waits_for_a_concurrent_one(database: Database) -> None:
+    """The first call may have changed what the second one found, and its answer may have been lost."""
+    first = asyncio.create_task(_call(database, Note(text="x"), pause_s=0.3))
+    await asyncio.sleep(0.1)
+    assert await _unprepared(database, Note(text="x", request_id="r")) == await first == "1"
+    assert await _count(database) == 1
+
+
+@pytest.mark.parametrize("request_id", ["r", ""])
+async def test_a_call_that_can_not_prepare_fails(database: Database, request_id: str) -> None:
+    """Without a call that has the effect it is an error, which is not stored."""
+    with pytest.raises(NotFound, match="not on sale"):
+        await _unprepared(database, Note(text="x", request_id=request_id))
+    assert await _prepared(database, Note(text="x"), request_id) == ("1", True)
+
+
+async def _unprepared(database: Database, request: Any) -> str:
+    """Makes a call that can't prepare its effect. Returns its answer."""
+
+    async def prepare() -> str:
+        raise NotFound("not on sale", reason="GONE")
+
+    async def effect(_: Connection, __: str) -> StringValue:
+        raise AssertionError("done")
+
+    return (await once_prepared(database, _called_by("users/1"), request, prepare, effect)).value
 
 
 async def test_another_request_under_the_id_prepares_nothing(database: Database) -> None:

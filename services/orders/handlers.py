@@ -28,6 +28,7 @@ from meshwright.orders.v1.orders_pb import Shipment as ShipmentMessage
 from meshwright.orders.v1.orders_pb import ShipmentEvent as ShipmentEventMessage
 
 from mesh.database import ChangeListener, Connection, Database
+from mesh.errors import FailedPrecondition
 from mesh.idempotency import once, once_prepared
 from mesh.money_message import money_of
 from mesh.pagination import read_page
@@ -121,10 +122,19 @@ class OrdersHandlers(OrdersServiceBase):
         actor, now = _actor(call), datetime.now(UTC)
         asked = request.shipment or ShipmentMessage()
         shipment = Shipment(asked.carrier, asked.tracking_number, ship_time=now)
-        async with self._database.autocommit() as connection:
-            found = visible_to(actor, request.name, await storage.find(connection, uid_of(request.name)))
+
+        async def read() -> Order:
+            async with self._database.autocommit() as connection:
+                return visible_to(actor, request.name, await storage.find(connection, uid_of(request.name)))
+
+        found = await read()
         if found.ship(shipment, request.etag, now) is not found:
-            await self._inventory.commit(found)
+            try:
+                await self._inventory.commit(found)
+            except FailedPrecondition:
+                # An order that was cancelled meanwhile has given its products back: that is the reason then.
+                (await read()).ship(shipment, request.etag, now)
+                raise
         async with self._database.transaction() as tx:
             order = await _lock(tx, actor, request.name)
             shipped = order.ship(shipment, request.etag, now)

@@ -11,6 +11,8 @@ from meshwright.orders.v1.orders_pb import Order, ShipmentEvent
 from protobuf.wkt import Timestamp
 
 from mesh.errors import Aborted, FailedPrecondition, MeshError, NotFound, PermissionDenied, Unavailable
+from services.orders.clients import Inventory
+from services.orders.domain import Order as DomainOrder
 from tests.services.orders.shop import CUSTOMER_SCOPES, STAFF_SCOPES, Shop
 
 STEP = Order.PendingStep
@@ -176,6 +178,24 @@ async def test_products_leave_the_stock_before_they_are_shipped(shop: Shop) -> N
     for _ in range(2):
         await shop.ship(placed.name)
     assert shop.others.committed == [placed.name]
+
+
+async def test_an_order_that_is_cancelled_while_it_is_shipped_has_its_state_as_the_reason(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its products are not missing: inventory has put them back before it is asked for them."""
+    placed = await shop.create_confirmed()
+    commit = Inventory.commit
+
+    async def cancel_first(inventory: Inventory, order: DomainOrder) -> None:
+        await shop.cancel(placed.name)
+        await commit(inventory, order)
+
+    monkeypatch.setattr(Inventory, "commit", cancel_first)
+    shop.others.commit_failure = FailedPrecondition("released", reason="RESERVATION_STATE")
+    with pytest.raises(FailedPrecondition) as caught:
+        await shop.ship(placed.name)
+    assert (caught.value.reason, caught.value.metadata) == ("ORDER_STATE", {"state": "CANCELLED"})
 
 
 async def test_an_order_is_not_shipped_by_a_stale_etag(shop: Shop) -> None:

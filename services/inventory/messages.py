@@ -34,8 +34,9 @@ def stock_message(stock: Stock) -> StockMessage:
 
 
 def availability(name: str, stock: Stock | None) -> Availability:
-    """Returns how many units can be ordered, as anybody may know it."""
-    return Availability(name=name, units=min(stock.available, SHOWN_UNITS_MAX) if stock else 0)
+    """Returns how many units can be ordered, as anybody may know it: none of a deleted product."""
+    orderable = 0 if stock is None or stock.deleted else stock.available
+    return Availability(name=name, units=min(orderable, SHOWN_UNITS_MAX))
 
 
 def adjustment_message(adjustment: Adjustment) -> AdjustmentMessage:

@@ -190,6 +190,16 @@ async def test_what_runs_low_is_listed_and_proposed(client: InventoryServiceClie
     assert second.next_page_token == ""
 
 
+@pytest.mark.usefixtures("staff")
+async def test_nothing_of_a_deleted_product_can_be_ordered(client: InventoryServiceClient, database: Database) -> None:
+    """Staff still see its stock, and customers do once it comes back."""
+    await client.adjust_stock(request(SAW, 5))
+    for deleted, units in ((True, 0), (False, 5)):
+        await _delete(database, SAW, deleted=deleted)
+        assert (await client.get_availability(GetAvailabilityRequest(name=f"{SAW}/availability"))).units == units
+        assert (await client.get_stock(GetStockRequest(name=f"{SAW}/stock"))).available == 5
+
+
 async def test_anyone_sees_what_can_be_ordered(client: InventoryServiceClient, issuer: Issuer) -> None:
     """But not how much there is; the stock is for staff."""
     with acting_with(issuer.token("users/eve", "inventory.read inventory.write")):

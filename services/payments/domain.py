@@ -225,8 +225,9 @@ class Payment:
         return {"update_time": now, "version": self.version + 1}
 
     def _wrong_state(self, why: str) -> FailedPrecondition:
+        is_ending = self.cancel_requested and self.state in OPEN
         return FailedPrecondition(
-            f"The payment {why}: it is {self.state.value}.",
+            f"The payment {why}: it is {'being cancelled' if is_ending else self.state.value.replace('_', ' ')}.",
             reason="PAYMENT_STATE",
             metadata={"state": self.state.name},
         )

@@ -81,6 +81,17 @@ def test_an_authorisation_that_the_provider_ends_is_declined() -> None:
     assert (ended.state, ended.failure) == (State.FAILED, Failure.DECLINED)
 
 
+def test_a_review_of_a_payment_that_is_being_cancelled_says_so() -> None:
+    """Its state is still the one that waits for a decision, until the provider has answered."""
+    held = payment().authorized([FINDING], NOW)
+    with pytest.raises(
+        FailedPrecondition, match=r"^The payment does not wait for a decision: it is being cancelled\.$"
+    ):
+        held.cancel(NOW).review("users/staff", approve=True, now=NOW)
+    with pytest.raises(FailedPrecondition, match=r"^The payment is not captured: it is in review\.$"):
+        held.check_refund(None, promised=0)
+
+
 class Books(RuleBasedStateMachine):
     """A payment and its ledger, with a provider that does what it is asked and answers at any time, and a model: once
     nothing is pending, the provider holds exactly the amounts in the books.

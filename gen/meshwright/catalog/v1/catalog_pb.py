@@ -542,8 +542,8 @@ class UpdateProductRequest(Message[_UpdateProductRequestFields]):
             ```
         update_mask:
             The fields to update: title, description, category, additional_categories, price, or a part of
-            the price such as `price.units`. If absent, the fields that are present in `product` are
-            updated (AIP-134).
+            the price such as `price.units`. Even for a part, `product.price` must be valid as a whole. If
+            absent, the fields that are present in `product` are updated (AIP-134).
 
             ```proto
             optional google.protobuf.FieldMask update_mask = 2;

@@ -112,8 +112,9 @@ class Order(Message[_OrderFields]):
             meshwright.orders.v1.Order.CancelReason cancel_reason = 12;
             ```
         payment:
-            Output only. The resource name of the payment, in the form "payments/{uid}". Empty
-            until there is one.
+            Output only. The resource name of the payment, in the form "payments/{uid}". Empty until the
+            payment is in review, captured or failed. If the order is cancelled before that, it stays empty
+            unless something is refunded.
 
             ```proto
             string payment = 13;

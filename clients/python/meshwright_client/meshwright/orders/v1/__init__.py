@@ -531,8 +531,9 @@ class Order(betterproto2.Message):
 
     payment: "str" = betterproto2.field(13, betterproto2.TYPE_STRING)
     """
-    Output only. The resource name of the payment, in the form "payments/{uid}". Empty
-    until there is one.
+    Output only. The resource name of the payment, in the form "payments/{uid}". Empty until the
+    payment is in review, captured or failed. If the order is cancelled before that, it stays empty
+    unless something is refunded.
     """
 
     refunded: "___google__type__.Money | None" = betterproto2.field(14, betterproto2.TYPE_MESSAGE, optional=True)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import uvicorn
 
-from mesh.listening import listen
+from mesh.listening import listen, refuse
 
 
 class _Server(uvicorn.Server):
@@ -28,6 +28,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends the server. The clock ticks until the calls in progress are answered."""
+        for each in sockets or []:
+            refuse(each)
         ticking = asyncio.create_task(self._tick(), name="http date")
         try:
             await super().shutdown(sockets)

@@ -1,6 +1,7 @@
 """Listening sockets: a port is taken before its server is ready to accept connections."""
 
 import socket
+from contextlib import suppress
 from typing import Final
 
 from mesh.errors import MeshError
@@ -37,6 +38,16 @@ def listen(bound: socket.socket) -> None:
     except OSError as error:
         host, port = bound.getsockname()[:2]
         raise _in_use(host, port, error) from error
+
+
+def refuse(bound: socket.socket) -> None:
+    """Refuses connections in all processes that have the socket, until listen(). After a close in one process, the
+    system would still accept connections for the others.
+    """
+    # On a socket that nobody listens on, a shutdown would stay: Linux would end each connection accepted later.
+    if bound.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        with suppress(OSError):  # other systems than Linux have no shutdown of listening sockets
+            bound.shutdown(socket.SHUT_RDWR)
 
 
 def _bind(host: str, port: int, *options: int) -> socket.socket:

@@ -4,7 +4,7 @@ import socket
 from dataclasses import dataclass
 
 from edge.settings import EdgeSettings
-from mesh.listening import bind, bind_together
+from mesh.listening import bind, bind_together, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,4 @@ class BoundSockets:
 
     def refuse(self) -> None:
         """Takes the public socket out of those that the system gives connections to, until a process listens again."""
-        # On a socket that nobody listens on, a shutdown would stay: Linux would end each connection accepted later.
-        if self.public.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            self.public.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Closes the sockets in this process."""
-        self.public.close()
-        if self.operations is not None:
-            self.operations.close()
+        refuse(self.public)

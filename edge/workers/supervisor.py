@@ -37,9 +37,6 @@ class Sockets(Protocol):
     def refuse(self) -> None:
         """Refuses connections until a process listens again."""
 
-    def close(self) -> None:
-        """Closes the sockets in this process."""
-
 
 @dataclass(slots=True)
 class _Slot:
@@ -124,13 +121,13 @@ class Supervisor:
 
     def _ended(self, number: int, slot: _Slot, status: int) -> None:
         """Decides what follows the end of a worker."""
+        self._sockets[number].refuse()  # or connections would wait for the next process
         if self._stop_by is not None:
             self._status = self._status or status
         elif not self._has_served:
             self._status = status or 1
             self._stop()
         else:
-            self._sockets[number].refuse()  # or connections would wait for the next process
             now = time.monotonic()
             slot.pause_s = PAUSE_FIRST_S if now - slot.started_at > STABLE_S else slot.pause_s
             slot.start_at = now + slot.pause_s
@@ -140,8 +137,6 @@ class Supervisor:
     def _stop(self) -> None:
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self._stop_s
-            for each in self._sockets:
-                each.close()  # else they would accept connections that no worker serves any more
             self._signal(signal.SIGTERM)
 
     def _signal(self, signum: signal.Signals) -> None:

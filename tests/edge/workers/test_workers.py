@@ -71,6 +71,15 @@ class Edge:
             while len([each for each in self.workers if each.pid != without]) != count:
                 await asyncio.sleep(0.05)
 
+    async def until_listening(self, count: int) -> None:
+        """Returns once this number of sockets listen on the port."""
+        supervisor, port = psutil.Process(self.process.pid), int(self.url.rpartition(":")[2])
+        async with asyncio.timeout(TIMEOUT_S):
+            while count != sum(
+                each.laddr[1] == port and each.status == psutil.CONN_LISTEN for each in supervisor.net_connections()
+            ):
+                await asyncio.sleep(0.05)
+
     async def until_logged(self, event: str) -> None:
         """Returns once the log has a line with this event."""
         log = self.process.stderr
@@ -120,6 +129,19 @@ def things(backend: Backend) -> Backend:
 
     backend.answer = answer
     return backend
+
+
+def hold(things: Backend) -> tuple[asyncio.Semaphore, asyncio.Event]:
+    """Makes calls wait. Returns a semaphore that each call releases when it arrives, and the event that answers all."""
+    entered, free = asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(*_: object) -> bytes:
+        entered.release()
+        await free.wait()
+        return b""
+
+    things.answer = answer
+    return entered, free
 
 
 async def test_a_rate_limit_holds_for_all_workers(image: Path, things: Backend) -> None:
@@ -173,14 +195,7 @@ async def test_a_killed_worker_is_replaced(image: Path, things: Backend) -> None
 
 async def test_a_stop_drains_every_worker(image: Path, things: Backend) -> None:
     """Calls in flight on both workers are answered; then all processes end, and the folder that they shared is gone."""
-    entered, free = asyncio.Semaphore(0), asyncio.Event()
-
-    async def answer(*_: object) -> bytes:
-        entered.release()
-        await free.wait()
-        return b""
-
-    things.answer = answer
+    entered, free = hold(things)
     async with edge_with(image, things) as edge:
         workers = edge.workers
         calls = [asyncio.ensure_future(edge.status_of("/v1/things/a")) for _ in range(16)]
@@ -191,6 +206,36 @@ async def test_a_stop_drains_every_worker(image: Path, things: Backend) -> None:
         assert await asyncio.gather(*calls) == [200] * 16
         assert await edge.process.wait() == 0
     assert not any(each.is_running() for each in workers)
+
+
+async def test_a_stop_refuses_connections_while_calls_are_answered(image: Path, things: Backend) -> None:
+    """One worker still has a call in flight, and the other has ended: no connection waits for either."""
+    entered, free = hold(things)
+    async with edge_with(image, things) as edge:
+        call = asyncio.ensure_future(edge.status_of("/v1/things/a"))
+        await entered.acquire()
+        edge.process.send_signal(signal.SIGTERM)
+        await edge.until_workers(1)
+        await edge.until_listening(0)
+        for _ in range(20):
+            with pytest.raises(httpx.ConnectError):
+                await edge.status_of("/v1/things/a")
+        free.set()
+        assert await call == 200
+
+
+async def test_a_worker_that_drains_alone_gets_no_connections(image: Path, things: Backend) -> None:
+    """While it answers its last calls, the other worker serves all connections that are new."""
+    entered, free = hold(things)
+    async with edge_with(image, things) as edge:
+        calls = [asyncio.ensure_future(edge.status_of("/v1/things/a")) for _ in range(16)]
+        for _ in calls:
+            await entered.acquire()
+        edge.workers[1].terminate()
+        await edge.until_listening(1)
+        assert [await edge.status_of("/nothing") for _ in range(20)] == [404] * 20
+        free.set()
+        assert await asyncio.gather(*calls) == [200] * 16
 
 
 async def test_workers_end_with_their_supervisor(image: Path, things: Backend) -> None:

@@ -60,8 +60,8 @@ class Nats(Server):
             host=LOOPBACK,
             port=self.port,
             users_file=USERS_FILE,
-            folder=json.dumps(str(self.folder)),
-            store=json.dumps(str(self.folder / "streams")),
+            folder=_quoted(self.folder),
+            store=_quoted(self.folder / "streams"),
         )
         write_secret(main, text)
         program = Path(sysconfig.get_path("scripts"), "nats-server")
@@ -75,3 +75,7 @@ class Nats(Server):
 
     def _password(self, user: str) -> str:
         return secret(self.folder / "passwords" / user)
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(str(path), ensure_ascii=False)  # NATS has no escape \u

@@ -46,3 +46,9 @@ async def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
     async with Nats(tmp_path / "first", [ADMIN]) as first:
         with pytest.raises(SetupError, match="nats stopped with exit code"):
             await Nats(tmp_path / "second", [ADMIN], port=first.port).start()
+
+
+async def test_its_folder_may_have_any_name(tmp_path: Path) -> None:
+    """Names of folders have spaces, quotation marks, and letters of all languages."""
+    async with Nats(tmp_path / 'Grüße "für" 商店', [ADMIN]) as server:
+        assert (server.folder / "streams").is_dir()

@@ -26,7 +26,7 @@ class Home:
         self.state_file = self.folder / "state.json"
         self.staff_login_file = self.folder / "staff-login.txt"
         self._lock_file = self.folder / "lock"
-        self._restart_file = self.folder / "restart"
+        self._restarts = self.folder / "restarts"
 
     @classmethod
     def of_environment(cls) -> "Home":
@@ -85,16 +85,16 @@ class Home:
         return secret(self.folder / "secrets" / name)
 
     def request_restart(self, name: str) -> None:
-        """Records which process the supervisor has to restart when it receives the signal."""
-        self._restart_file.write_text(name)
+        """Records that the supervisor has to restart a process when it receives the signal."""
+        self._restarts.mkdir(exist_ok=True)
+        (self._restarts / name).touch()
 
-    def take_restart(self) -> str:
-        """Returns the process of the recorded request and removes the request; empty if there is no request."""
-        if not self._restart_file.exists():
-            return ""
-        name = self._restart_file.read_text()
-        self._restart_file.unlink()
-        return name
+    def take_restarts(self) -> list[str]:
+        """Returns the processes of all recorded requests, since signals may be merged, and removes the requests."""
+        requests = list(self._restarts.glob("*"))
+        for request in requests:
+            request.unlink()
+        return [request.name for request in requests]
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -82,7 +82,7 @@ async def _run(
     edge = processes.edge(declared, ports)
     preparation = Preparation(home, declared, postgres, broker, console)
     async with Supervisor(home, console, [*servers, *services, edge]) as supervisor:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(*home.take_restarts()))
         reloader = Reloader(Path.cwd(), [mail, *services, edge], preparation, supervisor.restart, console.report)
         supervisor.start(*servers)
         await supervisor.ready(postgres)

@@ -31,17 +31,18 @@ def home(tmp_path: Path) -> Home:
 
 
 @contextlib.asynccontextmanager
-async def supervised(home: Home, tmp_path: Path, name: str) -> AsyncIterator[None]:
-    """A supervisor in this process, with one process, that takes requests as `make up` does."""
-    [port] = free_ports(1)
-    argv = (sys.executable, "-I", "-S", str(DUMMY), str(port), str(tmp_path / "stopped"))
-    process = MeshProcess(name, port, port, argv, {})
+async def supervised(home: Home, tmp_path: Path, *names: str) -> AsyncIterator[None]:
+    """A supervisor in this process, with processes of these names, that takes requests as `make up` does."""
+    processes = []
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        argv = (sys.executable, "-I", "-S", str(DUMMY), str(port), str(tmp_path / "stopped"))
+        processes.append(MeshProcess(name, port, port, argv, {}))
     loop = asyncio.get_running_loop()
-    with home.lock(), Console([name], io.BytesIO()) as console:
-        async with Supervisor(home, console, [process]) as supervisor:
-            loop.add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(home.take_restart()))
-            supervisor.start(process)
-            await supervisor.ready(process)
+    with home.lock(), Console(list(names), io.BytesIO()) as console:
+        async with Supervisor(home, console, processes) as supervisor:
+            loop.add_signal_handler(signal.SIGUSR1, lambda: supervisor.restart(*home.take_restarts()))
+            supervisor.start(*processes)
+            await supervisor.ready(*processes)
             yield
             loop.remove_signal_handler(signal.SIGUSR1)
 
@@ -62,7 +63,20 @@ async def test_it_returns_when_the_process_runs_anew(home: Home, capsys: pytest.
     assert after.pid != before.pid
     assert after.ready
     assert capsys.readouterr().out == f"orders was restarted as process {after.pid}.\n"
-    assert home.take_restart() == ""
+    assert home.take_restarts() == []
+
+
+async def test_requests_at_the_same_time_are_all_met(home: Home, tmp_path: Path) -> None:
+    """One signal may stand for several requests: each of their processes runs anew."""
+    names = ("catalog", "orders", "payments")
+    async with supervised(home, tmp_path, *names):
+        before = {process.pid for process in State.read(home.state_file).processes}
+        for name in names:
+            home.request_restart(name)
+        await asyncio.to_thread(restart, home, "orders")
+        async with asyncio.timeout(30):
+            while {process.pid for process in State.read(home.state_file).processes if process.ready} & before:
+                await asyncio.sleep(0.02)
 
 
 @pytest.mark.usefixtures("running")

@@ -30,12 +30,15 @@ LEFTOVERS_GRACE_S = 10.0
 
 
 async def up(home: Home) -> None:
-    """Runs the mesh until SIGINT, SIGTERM or SIGHUP. Raises SetupError for problems that the developer has to fix."""
+    """Runs the mesh until SIGINT, SIGTERM or SIGHUP; under nohup(1) it ignores SIGHUP. Raises SetupError for problems
+    that the developer has to fix.
+    """
     reloads = read_settings(ReloadSettings).reload == "on"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(signum, stop.set)
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+            loop.add_signal_handler(signum, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, lambda: None)  # ignored until there are processes to restart
     home.create()
     with home.lock():

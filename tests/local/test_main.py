@@ -1,11 +1,17 @@
 """The commands behind the Makefile's targets, as their user meets them."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from local.home import Home
+from local.state import State
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,3 +53,26 @@ def test_a_name_that_no_folder_can_have_is_a_sentence(tmp_path: Path, command: s
     done = run(command, tmp_path / ("a" * 300))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("a can't be the mesh's folder: File name too long. Set MESH_HOME to another one.\n")
+
+
+def test_nohup_keeps_the_mesh_running_when_its_terminal_closes() -> None:
+    """A shell that ends sends SIGHUP to its jobs; nohup(1) makes them ignore it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # PostgreSQL's own user can enter it
+        home = Home(folder / "mesh")
+        environment = {**os.environ, "MESH_HOME": str(home.folder), "PORTS": "free", "RELOAD": "off"}
+        command = ("nohup", sys.executable, "-m", "local", "up")
+        with (folder / "output").open("wb") as output:
+            mesh = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        try:
+            while not home.state_file.exists():
+                assert mesh.poll() is None, (folder / "output").read_text()
+                time.sleep(0.02)
+            mesh.send_signal(signal.SIGHUP)
+            while mesh.poll() is None and not any(each.ready for each in State.read(home.state_file).processes):
+                time.sleep(0.02)
+            assert mesh.poll() is None
+        finally:
+            mesh.terminate()
+            assert mesh.wait() == 0

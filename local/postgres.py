@@ -2,12 +2,15 @@
 
 import asyncio
 import importlib.util
+import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
 import asyncpg
+import psutil
 
 from local.child import Command
 from local.errors import SetupError
@@ -43,6 +46,10 @@ class Postgres(Server):
         """Returns PostgreSQL's data folder, or a link to it if PostgreSQL's user cannot enter our folder."""
         return self.folder / "data"
 
+    @property
+    def _lock_file(self) -> Path:
+        return self._data / "postmaster.pid"
+
     def url(self, database: str, role: str | None = None) -> str:
         """Returns the URL of `database` for `role`, by default the role with the same name."""
         role = role or database
@@ -69,6 +76,7 @@ class Postgres(Server):
         user = user_to_run_as()
         if not self._data.exists():
             await self._initialise(user)
+        self._take_over_lock()
         settings = SETTINGS | {"port": str(self.port)}
         options = (argument for name, value in settings.items() for argument in ("-c", f"{name}={value}"))
         argv = (str(_program("postgres")), "-D", str(self._data.resolve()), *options)
@@ -81,7 +89,7 @@ class Postgres(Server):
         src/include/utils/pidfile.h specifies.
         """
         try:
-            lines = (self._data / "postmaster.pid").read_text().splitlines()
+            lines = self._lock_file.read_text().splitlines()
         except FileNotFoundError:
             return False
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
@@ -109,6 +117,16 @@ class Postgres(Server):
         place = folder_within_reach(self.folder)
         if place != self.folder:
             shutil.rmtree(place, ignore_errors=True)
+
+    def _take_over_lock(self) -> None:
+        """Writes our process id into the lock file of a server that was killed, if another program has its id now, as
+        after a power failure. PostgreSQL would refuse to start beside that program. It ignores the id of its parent,
+        but still checks that no backends are left: CreateLockFile() in src/backend/utils/init/miscinit.c.
+        """
+        with suppress(FileNotFoundError, ValueError, psutil.Error):
+            pid, rest = self._lock_file.read_text().split("\n", 1)
+            if psutil.Process(int(pid)).cwd() != str(self._data.resolve()):  # where a server would run
+                self._lock_file.write_text(f"{os.getpid()}\n{rest}")
 
     async def _initialise(self, user: str | None) -> None:
         """Creates the cluster in a temporary folder and renames it, so that `data` is always a complete cluster."""

@@ -44,6 +44,24 @@ async def test_an_acknowledged_write_survives_a_crash(folder: Path) -> None:
         await connection.close()
 
 
+async def test_another_program_may_have_the_id_of_a_killed_server(folder: Path) -> None:
+    """After a power failure, process ids begin anew; its own user's programs may have any."""
+    async with Postgres(folder) as postgres:
+        await postgres.kill()
+    user = unprivileged.user_to_run_as()
+    other = await asyncio.create_subprocess_exec(
+        "sleep", "600", user=user, group=user, extra_groups=[] if user else None
+    )
+    try:
+        lock = folder / "data" / "postmaster.pid"
+        lock.write_text("\n".join([str(other.pid), *lock.read_text().splitlines()[1:]]) + "\n")
+        async with Postgres(folder):
+            assert other.returncode is None
+    finally:
+        other.kill()
+        await other.wait()
+
+
 async def test_a_role_opens_its_own_database_only(folder: Path) -> None:
     """The role of a service can't connect to another database, and a wrong password is rejected."""
     async with Postgres(folder) as postgres:

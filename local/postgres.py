@@ -42,13 +42,13 @@ class Postgres(Server):
     stop_grace_s: ClassVar[float] = 10.0
 
     @property
-    def _data(self) -> Path:
+    def data(self) -> Path:
         """Returns PostgreSQL's data folder, or a link to it if PostgreSQL's user cannot enter our folder."""
         return self.folder / "data"
 
     @property
     def _lock_file(self) -> Path:
-        return self._data / "postmaster.pid"
+        return self.data / "postmaster.pid"
 
     def url(self, database: str, role: str | None = None) -> str:
         """Returns the URL of `database` for `role`, by default the role with the same name."""
@@ -74,12 +74,12 @@ class Postgres(Server):
     async def command(self) -> Command:
         """Creates the database cluster on first use and returns the command that runs the server."""
         user = user_to_run_as()
-        if not self._data.exists():
+        if not self.data.exists():
             await self._initialise(user)
         self._take_over_lock()
         settings = SETTINGS | {"port": str(self.port)}
         options = (argument for name, value in settings.items() for argument in ("-c", f"{name}={value}"))
-        argv = (str(_program("postgres")), "-D", str(self._data.resolve()), *options)
+        argv = (str(_program("postgres")), "-D", str(self.data.resolve()), *options)
         # SIGINT is the fast shutdown, which does not wait for clients:
         # https://www.postgresql.org/docs/18/server-shutdown.html
         return Command(argv, user=user, stop_signal=signal.SIGINT, death_signal=signal.SIGINT)
@@ -125,7 +125,7 @@ class Postgres(Server):
         """
         with suppress(FileNotFoundError, ValueError, psutil.Error):
             pid, rest = self._lock_file.read_text().split("\n", 1)
-            if psutil.Process(int(pid)).cwd() != str(self._data.resolve()):  # where a server would run
+            if psutil.Process(int(pid)).cwd() != str(self.data.resolve()):  # where a server would run
                 self._lock_file.write_text(f"{os.getpid()}\n{rest}")
 
     async def _initialise(self, user: str | None) -> None:
@@ -151,7 +151,8 @@ class Postgres(Server):
             password.unlink()
         new.rename(place / "data")
         if place != self.folder:
-            self._data.symlink_to(place / "data")
+            self.data.unlink(missing_ok=True)  # its target may be gone, as after the container that had it
+            self.data.symlink_to(place / "data")
 
     def _password(self, role: str) -> str:
         return secret(self.folder / "passwords" / role)

@@ -53,7 +53,7 @@ class Preparation:
 
     async def prepare_databases(self) -> None:
         """Creates and migrates the databases, unless the same migrations were applied before."""
-        stamp = self._postgres.folder / "migrated"
+        stamp = self._postgres.data / "migrated"  # it is gone with the databases
         digest = hashlib.sha256()
         for path in processes.migrations(self._services):
             digest.update(b"%s\0%s\0" % (str(path).encode(), path.read_bytes()))

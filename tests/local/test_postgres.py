@@ -124,6 +124,15 @@ async def test_root_may_keep_the_data_in_a_private_folder(private: Path) -> None
     assert not data.exists()
 
 
+async def test_data_that_is_gone_is_made_anew(private: Path) -> None:
+    """A private folder that is mounted into a container outlives the data beside it."""
+    async with Postgres(private / "postgres") as postgres:
+        pass
+    shutil.rmtree(postgres.data.resolve())
+    async with Postgres(private / "postgres") as postgres:
+        await postgres.create_databases("orders")
+
+
 async def test_the_data_of_a_removed_folder_is_removed(private: Path) -> None:
     """The next new cluster does it; those of folders that exist stay."""
     for name in ("kept", "removed"):

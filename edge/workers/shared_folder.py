@@ -1,6 +1,8 @@
 """The folder that workers share: it holds their metrics, so that each of them can serve the sums of all."""
 
+import fcntl
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from typing import Final
 
 from prometheus_client import values
 
+from edge.workers.metric_file import MetricFile
 from mesh.errors import MeshError
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -24,11 +27,19 @@ def shared_folder() -> Iterator[Path]:
         raise MeshError(text) from error
     with folder as name:
         os.environ[VARIABLE] = name
-        yield Path(name)
+        # systemd removes what is old from folders such as /tmp, but not below a folder with a lock: tmpfiles.d(5)
+        lock = os.open(name, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            yield Path(name)
+        finally:
+            os.close(lock)
 
 
 def keep_metrics_of(worker: int) -> None:
     """Keeps the metrics of this process in the folder, under the number of the worker. The successor of a worker
     continues its counters.
     """
+    if sys.platform == "linux":
+        values.MmapedDict = MetricFile  # type: ignore[misc] # the library offers no other way to replace it
     values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]

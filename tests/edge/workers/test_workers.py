@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,11 +103,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def edge_with(image: Path, backend: Backend, *, workers: int = 2) -> AsyncIterator[Edge]:
+async def edge_with(
+    image: Path, backend: Backend, *, workers: int = 2, program: Sequence[str] = ("-m", "edge"), **environment: str
+) -> AsyncIterator[Edge]:
     """Runs an edge with workers while the block runs."""
     port = free_ports(1)[0]
     options = ("--contracts", image, "--upstream", f"*=127.0.0.1:{backend.port}", "--port", str(port))
-    async with process(*options, "--workers", str(workers)) as child:
+    async with process(*options, "--workers", str(workers), program=program, **environment) as child:
         edge = Edge(f"http://127.0.0.1:{port}", child)
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -164,6 +166,34 @@ async def test_metrics_are_those_of_all_workers(image: Path, things: Backend) ->
             page = (await client.get(f"{edge.url}/metrics")).text
     counts = dict(re.findall(r'^edge_request_seconds_count\{rpc="([^"]+)"\} (.+)$', page, re.MULTILINE))
     assert counts == {"things.v1.Things.GetThing": "60.0", "none": "1.0"}
+
+
+ON_A_FULL_DISK = """
+import os, sys
+namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+mounted = ["sh", "-c", 'mount -t tmpfs -o size=4k tmpfs "$TMPDIR" && exec "$@"', "sh", sys.executable]
+os.execvp("unshare", [*namespace, *mounted, *sys.argv[1:]])
+"""
+"""A program that runs Python with these arguments. TMPDIR has a disk with room for one block."""
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Path:
+    """Returns the folder on which ON_A_FULL_DISK mounts its disk."""
+    command, environment = [sys.executable, "-c", ON_A_FULL_DISK, "-V"], {**ENVIRONMENT, "TMPDIR": str(tmp_path)}
+    if subprocess.run(command, env=environment, check=False).returncode:
+        pytest.skip("This user may not mount a disk.")
+    return tmp_path
+
+
+async def test_a_full_disk_costs_only_metrics(image: Path, things: Backend, full_disk: Path) -> None:
+    """A write without room to a file that is mapped would end the worker, with all calls that it serves."""
+    full = ("-c", ON_A_FULL_DISK, "-m", "edge")
+    async with edge_with(image, things, program=full, TMPDIR=str(full_disk)) as edge:
+        workers = {each.pid for each in edge.workers}
+        assert [await edge.status_of("/v1/things/a") for _ in range(20)] == [200] * 20
+        assert await edge.status_of("/metrics") == 200
+        assert {each.pid for each in edge.workers} == workers
 
 
 def test_every_metric_of_the_edge_has_labels() -> None:

@@ -128,13 +128,15 @@ class RestartLoop:
                     f"{self.state.name} {describe_end(exit_code)} {EARLY_ENDS_MAX} times before it was ready; "
                     f"see its log: {self._log_path}"
                 )
-            await self._pause(exit_code)
+            await self._pause(describe_end(exit_code))
 
-    async def _pause(self, exit_code: int) -> None:
-        """Waits before the next start: longer after each crash, and only until a restart is requested."""
+    async def _pause(self, end: str) -> None:
+        """Waits before the next start: longer after each crash, and only until a restart is requested. `end` is the
+        cause as a predicate.
+        """
         crashes = self.state.crashes
         pause_s = min(RESTART_PAUSE_S_MIN * 2 ** max(crashes - 1, 0), RESTART_PAUSE_S_MAX)
-        self._console.report(f"{self.state.name} {describe_end(exit_code)}; starting it again in {pause_s:g} s")
+        self._console.report(f"{self.state.name} {end}; starting it again in {pause_s:g} s")
         if crashes == CRASH_LOOP_MIN:
             self._console.report(f"{self.state.name} is in a crash loop; see its log: {self._log_path}")
         with suppress(TimeoutError):
@@ -146,8 +148,7 @@ class RestartLoop:
         """Runs the process once. Returns its exit code, or None if it was stopped for a restart. Stops the process when
         cancelled.
         """
-        self._restart_requested.clear()
-        child = await Child.start(await self._process.command())
+        child = await self._start()
         async with asyncio.TaskGroup() as watchers:
             copying = watchers.create_task(self._copy_output(child))
             becoming_ready = watchers.create_task(self._await_ready(child))
@@ -169,6 +170,21 @@ class RestartLoop:
                 finally:
                     await stopping  # also if the mesh stops meanwhile
                     copying.cancel()
+
+    async def _start(self) -> Child:
+        """Starts the process. Once it has been ready, tries again if the system has no room for it: for a full disk, or
+        too many processes or files, the others need not end.
+        """
+        while True:
+            self._restart_requested.clear()
+            try:
+                return await Child.start(await self._process.command())
+            except OSError as error:
+                if not self.was_ready.is_set():
+                    raise
+                self.state.crashes += 1
+                self._save()
+                await self._pause(f"can't be started: {error.strerror}")
 
     async def _stop(self, child: Child, copying: asyncio.Task[None]) -> None:
         """Stops a process, and waits for the end of its output."""

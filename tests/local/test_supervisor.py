@@ -1,6 +1,7 @@
 """The supervisor, which keeps the processes of the local mesh running."""
 
 import asyncio
+import errno
 import io
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.child import Command
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console
@@ -77,6 +79,38 @@ async def test_a_process_that_is_killed_is_started_again(home: Home, record: Pat
     assert "first was killed by SIGKILL; starting it again in 0.2 s" in terminal.getvalue().decode()
     assert "first is ready again" in terminal.getvalue().decode()
     assert home.log("first").read_text().count(f"hello from {port}\n") == 2
+
+
+async def test_a_process_that_can_not_start_for_a_while_ends_no_other(
+    home: Home, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system has no room for it: the supervisor tries again, and reports the cause."""
+    [port] = free_ports(1)
+    output = io.BytesIO()
+    failures = [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EAGAIN, "Try again")]
+    command = MeshProcess.command
+
+    async def hindered(process: MeshProcess) -> Command:
+        if State.read(home.state_file).processes[0].restarts and failures:
+            raise failures.pop(0)
+        return await command(process)
+
+    monkeypatch.setattr(MeshProcess, "command", hindered)
+    process = dummy("first", port, record)
+    with Console(NAMES, output) as console:
+        async with Supervisor(home, console, [process]) as supervisor:
+            supervisor.start(process)
+            await supervisor.ready(process)
+            running = asyncio.create_task(supervisor.run())
+            [before] = State.read(home.state_file).processes
+            assert before.pid is not None
+            os.kill(before.pid, signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while not running.done() and (failures or not State.read(home.state_file).processes[0].ready):
+                    await asyncio.sleep(0.02)
+            assert not running.done()
+            running.cancel()
+    assert b"first can't be started: No space left on device; starting it again in" in output.getvalue()
 
 
 async def test_groups_stop_in_reverse_order(home: Home, console: Console, record: Path) -> None:

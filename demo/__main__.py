@@ -16,6 +16,7 @@ from demo.confirmation import confirm_addresses
 from demo.customers import Customer, customers
 from demo.products import CATEGORIES, products
 from demo.running_shop import running_url, staff_login
+from local.errors import SetupError
 from local.home import Home
 from local.mailbox import Mailbox
 
@@ -27,10 +28,10 @@ R = TypeVar("R")
 
 def main() -> int:
     """Fills the shop and returns the exit status."""
-    home = Home.of_environment()
     try:
+        home = Home.of_environment()
         asyncio.run(fill(running_url(home), staff_login(home), Mailbox(home.data("mail"))))
-    except DemoError as error:
+    except (DemoError, SetupError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

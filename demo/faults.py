@@ -13,6 +13,7 @@ import asyncpg
 import psutil
 
 from demo.link import Link
+from local.errors import SetupError
 from local.home import Home
 from local.postgres import SUPERUSER, Postgres
 from local.running import port_of
@@ -37,14 +38,19 @@ class Faults:
         self.happened: Counter[str] = Counter()
 
     async def cause_one(self) -> None:
-        """Causes the next fault. One that can't happen, because its process is away already, is left out."""
+        """Causes the next fault. One that can't happen, because its process is away already, is left out. Raises
+        SetupError if the mesh has stopped.
+        """
         while not await self._cause(Random(f"{self._seed}:fault {self._drawn}")):
             await asyncio.sleep(0.1)
 
     async def _cause(self, chance: Random) -> bool:
         self._drawn += 1
         kind = chance.choices(list(SHARES), list(SHARES.values()))[0]
-        process = chance.choice(State.read(self._home.state_file).processes)
+        processes = State.read(self._home.state_file).processes
+        if not processes:
+            raise SetupError("The mesh has stopped in the meantime.")
+        process = chance.choice(processes)
         pause_s = chance.uniform(*PAUSE_S)
         match kind:
             case "kill":

@@ -41,5 +41,5 @@ def keep_metrics_of(worker: int) -> None:
     continues its counters.
     """
     if sys.platform == "linux":
-        values.MmapedDict = MetricFile  # type: ignore[misc] # the library offers no other way to replace it
+        values.MmapedDict = MetricFile  # type: ignore[attr-defined] # the library offers no other way to replace it
     values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]

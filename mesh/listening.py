@@ -1,6 +1,7 @@
 """Listening sockets: a port is taken before its server is ready to accept connections."""
 
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -38,6 +39,14 @@ def listen(bound: socket.socket) -> None:
     except OSError as error:
         host, port = bound.getsockname()[:2]
         raise _in_use(host, port, error) from error
+
+
+def check_alone(together: Sequence[socket.socket]) -> None:
+    """Raises PortInUse if another process listens on the port of these sockets. It may have bound the port too before
+    either listened, and their listen() would share it. Has no effect once one of them listens.
+    """
+    if not any(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for each in together):
+        bind(*together[0].getsockname()[:2]).close()
 
 
 def refuse(bound: socket.socket) -> None:

@@ -1,20 +1,22 @@
 """The sockets of the edge, bound before the processes that serve them start."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.settings import EdgeSettings
-from mesh.listening import bind, bind_together, refuse
+from mesh.listening import bind, bind_together, check_alone, refuse
 
 
 @dataclass(frozen=True, slots=True)
 class BoundSockets:
     """The socket of one process for the contract's port, and that for the operations port, which all share; None if the
-    two ports are one.
+    two ports are one. `together` are the sockets of all processes for the contract's port.
     """
 
     public: socket.socket
     operations: socket.socket | None
+    together: Sequence[socket.socket]
 
     @classmethod
     def bind(cls, settings: EdgeSettings) -> list["BoundSockets"]:
@@ -22,8 +24,14 @@ class BoundSockets:
         host = settings.listen_host
         operations = None if settings.operations_on_port else bind(host, settings.ops_port)
         if settings.workers == 1:
-            return [cls(bind(host, settings.port), operations)]
-        return [cls(public, operations) for public in bind_together(host, settings.port, settings.workers)]
+            public = bind(host, settings.port)
+            return [cls(public, operations, [public])]
+        together = bind_together(host, settings.port, settings.workers)
+        return [cls(public, operations, together) for public in together]
+
+    def check_alone(self) -> None:
+        """Raises PortInUse if another process listens on the contract's port, and none of these yet."""
+        check_alone(self.together)
 
     def refuse(self) -> None:
         """Takes the public socket out of those that the system gives connections to, until a process listens again."""

@@ -48,6 +48,7 @@ async def run_edge(
         verifier = _verifier(settings, keys, ended)
         serving = ReloadingApp(contracts_of(settings, upstreams), settings, upstreams, verifier, pages, allowances)
         await serving.load()
+        sockets.check_alone()
         server = await process.enter(serve(serving, settings, sockets.public))
         for of_issuer in (keys, ended):
             if of_issuer is not None:

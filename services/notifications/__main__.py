@@ -56,7 +56,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     await process.enter(Purge(database))
     secrets = WebhookSecrets(settings.webhook_signing_secret.get_secret_value())
     reachable = ReachableAddresses(settings.webhook_networks)
-    client = await process.enter(WebhookClient(Resolver(reachable)))
+    client = WebhookClient(Resolver(reachable))
     await process.enter(WebhookDeliveries(database, client, secrets, notifier))
     await serve(
         process,

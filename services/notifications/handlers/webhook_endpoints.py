@@ -88,7 +88,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
             self._database,
             call,
             request,
-            prepare=partial(self._check_url, details.url),
+            prepare=partial(self._check_url, details.url, call.caller.subject),
             effect=partial(self._create, call=call, details=details, disabled=message.disabled),
         )
 
@@ -142,7 +142,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
 
         current = await self._find(patch.name, call)
         if (url := wanted(current).url) != current.details.url:
-            await self._check_url(url)
+            await self._check_url(url, current.owner)
         return await self._change(patch.name, call, updated)
 
     async def delete_webhook_endpoint(self, request: DeleteWebhookEndpointRequest, call: Call) -> Empty:
@@ -193,14 +193,14 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
         async with self._database.transaction() as tx:
             return await once(tx, call, request, add)
 
-    async def _check_url(self, url: str) -> None:
+    async def _check_url(self, url: str, owner: str) -> None:
         """Raises InvalidArgument if the URL does not lead to an address that may be called. Each attempt checks again,
         because the name may lead elsewhere by then.
         """
         if problem := url_problem(url, self._reachable, http_allowed=self._http_allowed):
             raise _invalid_url(problem)
         try:
-            await self._resolver.resolve(urlsplit(url).hostname or "")
+            await self._resolver.resolve(urlsplit(url).hostname or "", owner)
         except UnreachableHost as error:
             raise _invalid_url(f"is not usable: {error}") from None
 

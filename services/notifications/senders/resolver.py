@@ -16,6 +16,9 @@ THREADS_MAX: Final = 64
 timeout.
 """
 
+LOOKUPS_PER_OWNER_MAX: Final = 4
+"""The look-ups at the same time that one user's endpoints began, so that no few users occupy all threads."""
+
 Lookup: TypeAlias = Callable[[str], Sequence[str]]
 """A blocking function that returns the addresses of a name, and raises OSError."""
 
@@ -31,16 +34,17 @@ class Resolver:
         self._reachable = reachable
         self._lookup = lookup or _getaddrinfo
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="resolver")
-        self._running: dict[str, asyncio.Future[Sequence[str]]] = {}
+        self._running: dict[str, tuple[str, asyncio.Future[Sequence[str]]]] = {}  # by host, with the owner
 
-    async def resolve(self, host: str) -> Sequence[Address]:
+    async def resolve(self, host: str, owner: str) -> Sequence[Address]:
         """Returns the addresses of a host that webhooks may be sent to, at least one. Connect to one of them, not to
         the name: another look-up could have another result. Raises UnreachableHost, with the same message for a name
-        that does not exist and one of a private network, so that nobody learns which names there are inside.
+        that does not exist and one of a private network, so that nobody learns which names there are inside; also if
+        too many look-ups run for this owner.
         """
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                found = await asyncio.shield(self._found(host))
+                found = await asyncio.shield(self._found(host, owner))
         except TimeoutError:
             raise UnreachableHost("the host name could not be resolved in time") from None
         except (OSError, UnicodeError):
@@ -50,15 +54,17 @@ class Resolver:
             raise UnreachableHost("the host name does not lead to a public address")
         return addresses
 
-    def _found(self, host: str) -> "asyncio.Future[Sequence[str]]":
+    def _found(self, host: str, owner: str) -> "asyncio.Future[Sequence[str]]":
         """Returns the result of a look-up, one at a time for a host: whoever comes while it runs shares it. Otherwise,
         deliveries to a host without a name server that answers would occupy all threads.
         """
         if host not in self._running:
+            if sum(began == owner for began, _ in self._running.values()) >= LOOKUPS_PER_OWNER_MAX:
+                raise UnreachableHost("too many other host names of the same user are being resolved")
             found = asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
-            self._running[host] = found
+            self._running[host] = owner, found
             found.add_done_callback(partial(self._ended, host))
-        return self._running[host]
+        return self._running[host][1]
 
     def _ended(self, host: str, found: "asyncio.Future[Sequence[str]]") -> None:
         del self._running[host]

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import httpcore
@@ -17,7 +16,6 @@ from services.notifications.senders.resolver import Resolver, UnreachableHost
 
 TIMEOUT_S: Final = 15.0
 CONNECT_TIMEOUT_S: Final = 5.0
-CONNECTIONS_MAX: Final = 512
 ADDRESSES_MAX: Final = 3
 RESPONSE_BYTES_MAX: Final = 16 * 1024
 RESPONSE_BODY_TIMEOUT_S: Final = 1.0
@@ -29,7 +27,7 @@ HEADERS: Final = {
 
 
 class WebhookClient:
-    """The client, which sends one request for each attempt, while its context lasts.
+    """The client, which sends one request for each attempt, by a connection of its own.
 
     Every connection goes to an address that the resolver has checked. Redirects are not followed, and proxies of the
     environment are not used, because either would lead elsewhere.
@@ -39,31 +37,17 @@ class WebhookClient:
         self._resolver = resolver
         self._timeout_s = timeout_s
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if "_pool" in self.__dict__:
-            await self._pool.aclose()
-
     @cached_property
-    def _pool(self) -> httpcore.AsyncConnectionPool:
-        """Returns the pool, made for the first request: the certificate authorities take several MB."""
-        return httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
-            max_connections=CONNECTIONS_MAX,
-            max_keepalive_connections=0,
-            network_backend=CheckedNetwork(self._resolver),
-        )
+    def _tls(self) -> ssl.SSLContext:
+        """Returns the context of TLS, made for the first request: the certificate authorities take several MB."""
+        return ssl.create_default_context()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
-        """Sends a body of JSON, and returns what became of it."""
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, owner: str) -> Attempt:
+        """Sends a body of JSON to the URL of an owner, and returns what became of it."""
         began, now = time.monotonic(), datetime.now(UTC)
         status, error, retry_after_s = None, "", 0.0
         try:
-            response = await self._send(url, body, headers)
+            response = await self._send(url, body, headers, owner)
             status, retry_after_s = response.status, _retry_after_s(response)
         except UnreachableHost as failure:
             error = str(failure)
@@ -73,28 +57,33 @@ class WebhookClient:
             error = _problem(failure)
         return Attempt(now, timedelta(seconds=time.monotonic() - began), status, error, retry_after_s)
 
-    async def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpcore.Response:
+    async def _send(self, url: str, body: bytes, headers: Mapping[str, str], owner: str) -> httpcore.Response:
         parts = urlsplit(url)
-        request = self._pool.stream(
+        parsed = _parsed(parts)
+        connection = httpcore.AsyncHTTPConnection(
+            parsed.origin, ssl_context=self._tls, network_backend=CheckedNetwork(self._resolver, owner)
+        )
+        request = connection.stream(
             "POST",
-            _parsed(parts),
+            parsed,
             headers=[("host", parts.netloc), *HEADERS.items(), *headers.items()],
             content=body,
-            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": self._timeout_s}},
+            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S}},
         )
-        async with asyncio.timeout(self._timeout_s) as until_status, request as response:
+        async with asyncio.timeout(self._timeout_s) as until_status, connection, request as response:
             until_status.reschedule(None)
             await _drain(response)
         return response
 
 
 class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """The network as far as the resolver allows. A name is looked up once for each connection, which goes to an address
-    that this look-up has found; TLS is for the name.
+    """The network as far as the resolver allows, for the endpoints of an owner. A name is looked up once for each
+    connection, which goes to an address that this look-up has found; TLS is for the name.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, owner: str) -> None:
         self._resolver = resolver
+        self._owner = owner
         self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -106,7 +95,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connects to the first of the host's addresses that accepts. Raises UnreachableHost if there is none."""
-        addresses = (await self._resolver.resolve(host))[:ADDRESSES_MAX]
+        addresses = (await self._resolver.resolve(host, self._owner))[:ADDRESSES_MAX]
         for address in addresses[:-1]:
             try:
                 return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)

@@ -146,7 +146,7 @@ class WebhookDeliveries:
         now, message = datetime.now(UTC), delivery.message
         secrets = endpoint.signing_secrets(self._secrets, now)
         headers = signed_headers(message.webhook_id, now, message.body, secrets)
-        attempt = await self._client.post(endpoint.details.url, message.body, headers)
+        attempt = await self._client.post(endpoint.details.url, message.body, headers, owner=endpoint.owner)
         ATTEMPTS.labels("succeeded" if attempt.succeeded else "failed").inc()
         if not attempt.succeeded:
             log.info("webhook attempt failed", delivery=delivery.name, status=attempt.status, error=attempt.error)

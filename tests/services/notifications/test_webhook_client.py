@@ -14,11 +14,17 @@ import pytest
 
 from services.notifications.domain.reachable_addresses import ReachableAddresses
 from services.notifications.domain.webhook_delivery import Attempt
-from services.notifications.senders.resolver import THREADS_MAX, Resolver, UnreachableHost
+from services.notifications.senders.resolver import (
+    LOOKUPS_PER_OWNER_MAX,
+    THREADS_MAX,
+    Resolver,
+    UnreachableHost,
+)
 from services.notifications.senders.webhook_client import RESPONSE_BYTES_MAX, WebhookClient
 from tests.services.notifications.receiver import Names, Receiver, response
 
 LOOPBACK = ReachableAddresses([ipaddress.ip_network("127.0.0.0/8")])
+ADA = "users/ada"
 ONE = ReachableAddresses([ipaddress.ip_network("127.0.0.1/32")])
 
 
@@ -30,11 +36,15 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def post(
-    url: str, reachable: ReachableAddresses = LOOPBACK, names: Names | None = None, *, timeout_s: float = 10
+    url: str,
+    reachable: ReachableAddresses = LOOPBACK,
+    names: Names | None = None,
+    *,
+    timeout_s: float = 10,
 ) -> Attempt:
     """Sends a body to a URL."""
-    async with WebhookClient(Resolver(reachable, names), timeout_s=timeout_s) as client:
-        return await client.post(url, b'{"a":1}', {"webhook-id": "msg_1"})
+    client = WebhookClient(Resolver(reachable, names), timeout_s=timeout_s)
+    return await client.post(url, b'{"a":1}', {"webhook-id": "msg_1"}, owner=ADA)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +127,7 @@ async def test_an_unknown_name_is_an_error() -> None:
     attempt = await post("http://hook.test/", names=Names())
     assert attempt.error == "the host name does not lead to a public address"
     with pytest.raises(UnreachableHost):
-        await Resolver(LOOPBACK, Names(a=[[]])).resolve("a")
+        await Resolver(LOOPBACK, Names(a=[[]])).resolve("a", ADA)
 
 
 async def test_a_name_server_that_does_not_answer_holds_up_no_other_names() -> None:
@@ -132,19 +142,49 @@ async def test_a_name_server_that_does_not_answer_holds_up_no_other_names() -> N
         return ["127.0.0.1"]
 
     resolver = Resolver(LOOPBACK, lookup)
-    waiting = [asyncio.create_task(resolver.resolve("dead.test")) for _ in range(THREADS_MAX + 1)]
+    waiting = [asyncio.create_task(resolver.resolve("dead.test", ADA)) for _ in range(THREADS_MAX + 1)]
     try:
         await asyncio.sleep(0)
         waiting[0].cancel()
-        assert await resolver.resolve("hook.test") == [ipaddress.ip_address("127.0.0.1")]
+        assert await resolver.resolve("hook.test", ADA) == [ipaddress.ip_address("127.0.0.1")]
     finally:
         answered.set()
         results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [asyncio.CancelledError, *[UnreachableHost] * THREADS_MAX]
     assert sorted(asked) == ["dead.test", "hook.test"]
     with pytest.raises(UnreachableHost):
-        await resolver.resolve("dead.test")
+        await resolver.resolve("dead.test", ADA)
     assert len(asked) == 3, "another look-up"
+
+
+async def test_users_with_many_dead_hosts_hold_up_nobody_else() -> None:
+    """Seven users with ten endpoints each would otherwise occupy all threads. A user's own look-ups go on once one of
+    them has ended.
+    """
+    answered = threading.Event()
+
+    def lookup(host: str) -> list[str]:
+        if host.startswith("dead"):
+            answered.wait()
+        return ["127.0.0.1"]
+
+    resolver = Resolver(LOOPBACK, lookup)
+    users = [f"users/{number}" for number in range(7)]
+    waiting = [
+        asyncio.create_task(resolver.resolve(f"dead{number}.{user}.test", user))
+        for user in users
+        for number in range(10)
+    ]
+    try:
+        await asyncio.sleep(0)
+        assert await resolver.resolve("hook.test", ADA) == [ipaddress.ip_address("127.0.0.1")]
+        with pytest.raises(UnreachableHost, match="too many other host names"):
+            await resolver.resolve("hook.test", users[0])
+    finally:
+        answered.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert sum(isinstance(result, list) for result in results) == len(users) * LOOKUPS_PER_OWNER_MAX
+    assert await resolver.resolve("hook.test", users[0]) == [ipaddress.ip_address("127.0.0.1")]
 
 
 async def test_names_are_looked_up_as_absolute_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +201,7 @@ async def test_names_are_looked_up_as_absolute_ones(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     resolver = Resolver(LOOPBACK)
     for host in ("hook.test", "hook.test.", "payments", "localhost", "127.0.0.1", "127.1"):
-        assert await resolver.resolve(host) == [ipaddress.ip_address("127.0.0.1")]
+        assert await resolver.resolve(host, ADA) == [ipaddress.ip_address("127.0.0.1")]
     assert asked == ["hook.test.", "hook.test.", "payments.", "localhost"]
 
 

@@ -56,7 +56,7 @@ async def wire(process: Process, settings: NotificationsSettings) -> None:
     await process.enter(Purge(database))
     secrets = WebhookSecrets(settings.webhook_signing_secret.get_secret_value())
     reachable = ReachableAddresses(settings.webhook_networks)
-    client = WebhookClient(Resolver(reachable))
+    client = WebhookClient(Resolver(reachable), http_allowed=settings.webhook_http_allowed)
     await process.enter(WebhookDeliveries(database, client, secrets, notifier))
     await serve(
         process,

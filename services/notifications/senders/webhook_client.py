@@ -33,8 +33,9 @@ class WebhookClient:
     environment are not used, because either would lead elsewhere.
     """
 
-    def __init__(self, resolver: Resolver, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, resolver: Resolver, *, http_allowed: bool, timeout_s: float = TIMEOUT_S) -> None:
         self._resolver = resolver
+        self._http_allowed = http_allowed
         self._timeout_s = timeout_s
 
     @cached_property
@@ -59,6 +60,8 @@ class WebhookClient:
 
     async def _send(self, url: str, body: bytes, headers: Mapping[str, str], owner: str) -> httpcore.Response:
         parts = urlsplit(url)
+        if parts.scheme != "https" and not self._http_allowed:  # it was allowed when the endpoint was created
+            raise UnreachableHost("the URL does not begin with https://")
         parsed = _parsed(parts)
         connection = httpcore.AsyncHTTPConnection(
             parsed.origin, ssl_context=self._tls, network_backend=CheckedNetwork(self._resolver, owner)

@@ -40,10 +40,11 @@ async def post(
     reachable: ReachableAddresses = LOOPBACK,
     names: Names | None = None,
     *,
+    http_allowed: bool = True,
     timeout_s: float = 10,
 ) -> Attempt:
     """Sends a body to a URL."""
-    client = WebhookClient(Resolver(reachable, names), timeout_s=timeout_s)
+    client = WebhookClient(Resolver(reachable, names), http_allowed=http_allowed, timeout_s=timeout_s)
     return await client.post(url, b'{"a":1}', {"webhook-id": "msg_1"}, owner=ADA)
 
 
@@ -83,6 +84,13 @@ async def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> No
         attempt = await post(receiver.url())
     assert (attempt.status, attempt.succeeded) == (status, False)
     assert inside.connections == 0
+
+
+async def test_http_is_not_used_once_it_is_not_allowed_any_more(receiver: Receiver) -> None:
+    """An endpoint may have been created while it was. The error is for its owner."""
+    attempt = await post(receiver.url(), http_allowed=False)
+    assert (attempt.status, attempt.error) == (None, "the URL does not begin with https://")
+    assert receiver.connections == 0
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["::1"], ["10.0.0.1"], ["169.254.169.254"], ["::ffff:127.0.0.1"]])

@@ -55,7 +55,7 @@ class Shop:
         timeout_s: float = 10,
     ) -> WebhookDeliveries:
         """Delivers until the end of the test."""
-        client = WebhookClient(Resolver(LOOPBACK), timeout_s=timeout_s)
+        client = WebhookClient(Resolver(LOOPBACK), http_allowed=True, timeout_s=timeout_s)
         worker = WebhookDeliveries(
             self.database,
             client,

@@ -91,7 +91,8 @@ class Database:
         trip.
 
         Do no other I/O inside: a transaction holds one of few connections, and an OSError or TimeoutError is taken for
-        the database's. Raises Unavailable (no connection, or it broke, and the outcome of a commit is unknown),
+        the database's. Begin no other transaction inside: those that each hold the last connections would wait for one
+        another. Raises Unavailable (no connection, or it broke, and the outcome of a commit is unknown),
         Aborted (a concurrent change won) or ResourceExhausted (every connection is busy, or the statement took too
         long). Errors caused by the data, such as asyncpg.UniqueViolationError, are left for the storage to catch.
         """
@@ -151,7 +152,8 @@ class Database:
 
     @asynccontextmanager
     async def session(self, *, writable: bool = False) -> AsyncIterator[Session]:
-        """Opens a connection outside the pool, for LISTEN and for advisory locks that outlive a transaction.
+        """Opens a connection outside the pool, for LISTEN, for advisory locks that outlive a transaction, and for what
+        is kept although a transaction may be undone: two connections of the pool would wait for each other.
 
         Raises as transaction() does, and Unavailable if it is to be `writable` and the server is read-only.
         """

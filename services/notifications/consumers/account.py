@@ -112,8 +112,9 @@ class AccountConsumers:
         notification = _sent(first_of_two, user, Kind.EMAIL_CHANGING, letter)
         if await notifications.find(tx, notification.uid) is None:
             state = await self._send(notification, letter, recipient)
-            async with self._database.transaction() as own:  # the user is locked by the other one
-                await notifications.insert(own, replace(notification, deliveries={Channel.EMAIL: state}))
+            # Not of the pool: whoever holds a connection of that must not wait for another one.
+            async with self._database.session() as session:
+                await notifications.insert(session, replace(notification, deliveries={Channel.EMAIL: state}))
 
     async def _mail_user(self, tx: Connection, event: Event[Any], user: str, kind: Kind, **values: str) -> None:
         """Sends a letter to the present address of a user, as _mail() does."""

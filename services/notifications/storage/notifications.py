@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mesh.database import Connection
+from mesh.database import Connection, Session
 from mesh.erased_users import erase_in_parts
 from mesh.pagination import Page
 from mesh.position import Key
@@ -26,14 +26,15 @@ KEPT_FOR: Final = timedelta(days=90)
 _COLUMNS: Final = "uid, user_name, kind, subject, text, resource, send_time, read_time, email_state, sms_state"
 
 
-async def insert(tx: Connection, notification: Notification, *, in_app: bool = True) -> bool:
-    """Inserts a notification; returns False if it exists already. Only those `in_app` are listed and streamed."""
-    await user_lock.share(tx, notification.user)
+async def insert(connection: Connection | Session, notification: Notification, *, in_app: bool = True) -> bool:
+    """Inserts a notification under the lock of its user (user_lock.share); returns False if it exists already. Only
+    those `in_app` are listed and streamed.
+    """
     query = f"""
         INSERT INTO notifications ({_COLUMNS}, in_app) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (uid) DO NOTHING RETURNING true
     """
-    return await tx.fetchval(query, *_values(notification), in_app) is not None
+    return await connection.fetchval(query, *_values(notification), in_app) is not None
 
 
 def _values(notification: Notification) -> tuple[object, ...]:

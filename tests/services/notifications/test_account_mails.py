@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ from meshwright.identity.v1.events_pb import (
 from local.nats import Nats
 from local.ports import free_port
 from mesh.client import Channel
-from mesh.database import Database
+from mesh.database import Connection, Database
 from mesh.errors import Unavailable
 from mesh.events import Broker, Event, Inbox, connect, inbox_table
 from mesh.events.envelope import Envelope
@@ -32,12 +33,14 @@ from mesh.events.nats.cloud_events import to_headers
 from mesh.events.nats.provision import provision
 from mesh.events.nats.stream import STREAM
 from mesh.events.retries import Retries
+from mesh.settings import DatabaseSettings
 from services.notifications.clients import Users
 from services.notifications.consumers.account import AccountConsumers
 from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.domain.keyed_hash import KeyedHash
 from services.notifications.letters import Letters
 from services.notifications.senders.mail import Mailer
+from services.notifications.storage import user_lock
 from tests.broker import ADMIN
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
@@ -78,6 +81,7 @@ class Shop:
     issuer: Issuer
     mail: MailServer
     consumers: AccountConsumers
+    consumers_of: Callable[[Database], AccountConsumers]
     erasure: ErasureConsumers
     stack: AsyncExitStack
 
@@ -127,6 +131,11 @@ class Shop:
         async with self.database.transaction() as tx:
             return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM mesh.inbox WHERE attempts >= $1)", times))
 
+    async def lock(self, user: str) -> None:
+        """Takes the lock of a user, as a change of preferences does."""
+        async with self.database.transaction() as tx:
+            await user_lock.take(tx, user)
+
     async def sent(self) -> list[str]:
         """To which users the service remembers a mail."""
         async with self.database.transaction() as tx:
@@ -167,9 +176,11 @@ async def shop(
         users = Users(await stack.enter_async_context(channel))
         hashes = KeyedHash("hash key of the tests")
         mailer = Mailer(f"smtp://127.0.0.1:{mail_server.port}")
-        consumers = AccountConsumers(database, users, mailer, Letters(), hashes, SENDER)
-        erasure = ErasureConsumers(hashes)
-        yield Shop(url, broker, database, identity, port, issuer, mail_server, consumers, erasure, stack)
+        consumers_of = partial(
+            AccountConsumers, users=users, mailer=mailer, letters=Letters(), hashes=hashes, sender=SENDER
+        )
+        consumers, erasure = consumers_of(database), ErasureConsumers(hashes)
+        yield Shop(url, broker, database, identity, port, issuer, mail_server, consumers, consumers_of, erasure, stack)
 
 
 async def test_a_new_user_gets_a_welcome_mail(shop: Shop) -> None:
@@ -247,6 +258,34 @@ async def test_a_new_address_that_is_rejected_repeats_no_mail_to_the_present_one
     shop.mail.refusals.clear()
     await shop.until(("users/ada", "done"))
     assert [(each["To"], each["Subject"]) for each in shop.mail.messages] == [mail[:2] for mail in mails]
+
+
+async def test_a_change_of_address_takes_one_connection_of_the_pool(shop: Shop, database_url: str) -> None:
+    """With a pool of one, it would wait for itself; with as many as there are workers, those would for each other. It
+    doesn't wait for those either who wait for the lock of the user.
+    """
+    event, mails = ACCOUNT_MAILS["change of address"]
+    shop.identity.add("users/ada", "ada@example.com", confirmed=True)
+    await shop.start_identity()
+    data = event(shop.identity.add_token("new@example.com", LINK))
+    assert isinstance(data, EmailChangeRequested)
+    requested = Event("1", data.desc().type_name, "identity", "users/ada", datetime.now(UTC), data)
+    async with Database.open(DatabaseSettings(database_url=database_url, database_pool_size=1), "test") as single:
+        async with single.transaction() as tx:
+            await user_lock.share(tx, "users/ada")
+            waiting = asyncio.create_task(shop.lock("users/ada"))
+            await until_waiting(tx)
+            await shop.consumers_of(single).email_change_requested(tx, requested)
+        await waiting
+    assert [(each["To"], each["Subject"]) for each in shop.mail.messages] == [mail[:2] for mail in mails]
+    assert await shop.sent() == ["users/ada"] * 2
+
+
+async def until_waiting(tx: Connection) -> None:
+    """Waits until another transaction waits for an advisory lock."""
+    async with asyncio.timeout(30):
+        while not await tx.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"):
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("kind", ["confirmation", "change of address", "reset"])

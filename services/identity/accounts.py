@@ -129,8 +129,8 @@ class Accounts:
         await asyncio.sleep(max(0.0, respond_at - time.monotonic()))
 
     async def reset_password(self, request: pb.ResetPasswordRequest, call: Call) -> pb.ResetPasswordResponse:
-        """Sets a new password by a token from a mail, once for each request_id, and ends all sessions. Returns when all
-        verifiers know.
+        """Sets a new password by a token from a mail, once for each request_id, and ends all sessions. Whoever has read
+        the mail can sign in at once, however often the former password was missed. Returns when all verifiers know.
         """
         token_id = await self._read(request.token, call, "password_reset")
         hidden = pb.ResetPasswordRequest(
@@ -149,7 +149,11 @@ class Accounts:
     async def _reset(
         self, tx: Connection, token_id: UUID, password_hash: str, call: Call, ended: "EndedSequence"
     ) -> pb.ResetPasswordResponse:
+        mailed = await one_time_token_storage.find_token(tx, token_id)
+        if mailed is not None:  # before the user is locked: a sign-in too counts first
+            await self._limit.lift(tx, mailed.email, call)
         token = await self._take(tx, token_id, Purpose.RESET_PASSWORD)
+        await self._limit.remember(tx, token.user_uid, call)
         user = User.name_of(token.user_uid)
         await storage.set_confirmed_email(tx, token.user_uid, token.email)  # it is the present one: the mail was read
         ended.sequence = await self._set_password(tx, token.user_uid, password_hash)

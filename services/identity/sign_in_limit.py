@@ -103,7 +103,7 @@ class SignInLimit:
 
     async def _try_begin(self, account: str, address: str, user_uid: UUID | None) -> Attempt | timedelta:
         """Returns the attempt, or the time to wait before one is admitted."""
-        pair_key = f"pair:{account}:{address}"
+        pair_key = _pair_key(account, address)
         async with self._database.transaction() as tx:
             keys = {"pair": pair_key}
             # Queried even without an account, so that the time does not reveal whether there is one.
@@ -128,9 +128,15 @@ class SignInLimit:
             if attempt.address_hash:
                 await attempt_storage.remember_address(tx, user_uid, attempt.address_hash)
 
+    async def lift(self, tx: Connection, email: str, call: Call) -> None:
+        """Forgets the failures of the caller's address at this account, whose mail the caller has read. Guesses from
+        elsewhere do not lock that address out once it is known, see remember().
+        """
+        await attempt_storage.reset(tx, _pair_key(self.account_hash(email), self._address_hash(call)))
+
     async def remember(self, tx: Connection, user_uid: UUID, call: Call) -> None:
-        """Records the address from which a user registers, so that guesses from it at other accounts do not lock the
-        user out.
+        """Records the address from which a user registers or resets the password, so that guesses from it at other
+        accounts, and guesses at this one, do not lock the user out.
         """
         if address := self._address_hash(call):
             await attempt_storage.remember_address(tx, user_uid, address)
@@ -184,6 +190,10 @@ class SignInLimit:
 
     def _hash(self, kind: str, text: str) -> str:
         return self._cipher.fingerprint(f"{kind}:{text}")[:32]
+
+
+def _pair_key(account: str, address: str) -> str:
+    return f"pair:{account}:{address}"
 
 
 def too_many_attempts(wait_s: float) -> ResourceExhausted:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from meshwright.identity.v1.account_pb import ResetPasswordRequest
 from meshwright.identity.v1.identity_pb import CreateUserRequest, IssueTokenRequest, IssueWorkloadTokenRequest, Token
 from structlog.testing import capture_logs
 
@@ -14,9 +15,11 @@ from mesh.rpc import CLIENT_ADDRESS, Call
 from services.identity import sign_in_limit
 from services.identity.sign_in_limit import LIMITS
 from tests.services.identity.conftest import CLIENT_SECRETS, PASSWORD, Identity
+from tests.services.identity.test_accounts import NEW, mailed_token, reset_token
 
 CREATE_USER = "/meshwright.identity.v1.IdentityService/CreateUser"
 ISSUE_TOKEN = "/meshwright.identity.v1.IdentityService/IssueToken"
+RESET_PASSWORD = "/meshwright.identity.v1.IdentityService/ResetPassword"
 ISSUE_WORKLOAD_TOKEN = "/meshwright.identity.v1.IdentityService/IssueWorkloadToken"
 EVE, ADA, BOB = "203.0.113.6", "198.51.100.7", "192.0.2.8"
 
@@ -84,6 +87,41 @@ async def test_after_the_wait_the_right_password_ends_it(identity: Identity) -> 
     await identity.execute("UPDATE sign_in_attempts SET blocked_until = now()")
     assert (await sign_in(identity, user.email)).access_token
     assert await outcomes(identity, user.email, 5, lambda _: EVE) == ["INVALID_GRANT"] * 5
+
+
+async def test_a_reset_password_ends_the_wait(identity: Identity) -> None:
+    """Whoever has forgotten the password has tried some before, and others may be guessing at the account and from the
+    same address. Guesses go on to be refused elsewhere.
+    """
+    user = await identity.register()
+    await outcomes(identity, user.email, 6, lambda _: ADA)
+    for number in range(51):
+        with pytest.raises(MeshError):
+            await sign_in(identity, f"{number}@example.com", "wrong password", ADA)
+    await outcomes(identity, user.email, 21, lambda number: f"203.0.113.{number}")
+    await identity.execute("UPDATE sign_in_attempts SET blocked_until = now() + interval '1 hour'")
+    request = ResetPasswordRequest(token=await reset_token(identity, user.email), new_password=NEW)
+    await (await identity.channel()).unary(
+        RESET_PASSWORD, request.to_binary(), timeout_s=5, metadata=[(CLIENT_ADDRESS, ADA)]
+    )
+    assert (await sign_in(identity, user.email, NEW, ADA)).access_token
+    with pytest.raises(ResourceExhausted):
+        await sign_in(identity, user.email, NEW, BOB)
+
+
+async def test_a_token_that_resets_nothing_ends_no_wait(identity: Identity) -> None:
+    """The failures are forgotten with the reset, or not at all."""
+    user = await identity.register()
+    token = await mailed_token(identity, "confirm_email")
+    await outcomes(identity, user.email, 6, lambda _: EVE)
+    await identity.execute("UPDATE sign_in_attempts SET blocked_until = now() + interval '1 hour'")
+    request = ResetPasswordRequest(token=token, new_password=NEW)
+    with pytest.raises(InvalidArgument):
+        await (await identity.channel()).unary(
+            RESET_PASSWORD, request.to_binary(), timeout_s=5, metadata=[(CLIENT_ADDRESS, EVE)]
+        )
+    with pytest.raises(ResourceExhausted):
+        await sign_in(identity, user.email)
 
 
 async def test_guessing_from_many_addresses_is_refused_but_for_the_owner(identity: Identity) -> None:

@@ -50,8 +50,18 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
     sessions = Sessions(database, ended)
     tokens = SignedIds(cipher, ONE_TIME_TOKENS)
     codes = SignedIds(cipher, CODES)
+    browser_clients = BrowserClients(settings.browser_clients, settings.token_issuer)
     grants = Grants(
-        database, authentication, limit, access_tokens, clients, cipher, ended, codes, settings.refresh_token_lifetime
+        database,
+        authentication,
+        limit,
+        access_tokens,
+        clients,
+        browser_clients,
+        cipher,
+        ended,
+        codes,
+        settings.refresh_token_lifetime,
     )
     accounts = Accounts(database, passwords, cipher, authentication, limit, sessions, tokens, ended)
     handlers = IdentityHandlers(
@@ -67,7 +77,6 @@ async def wire(process: Process, settings: IdentitySettings) -> None:
         settings.token_issuer,
         password_grant=settings.password_grant,
     )
-    browser_clients = BrowserClients(settings.browser_clients, settings.token_issuer)
     authorization = Authorization(database, authentication, limit, browser_clients, codes, settings.token_issuer)
     pages = PagesHandlers(authorization, accounts)
     await serve(process, settings, handlers, pages, keys=keys, ended=ended)

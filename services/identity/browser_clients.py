@@ -14,6 +14,10 @@ class BrowserClients:
             for client, uris in redirect_uris.items()
         }
 
+    def has(self, client_id: str) -> bool:
+        """Returns whether this is one of the applications."""
+        return client_id in self._uris
+
     def allows(self, client_id: str, redirect_uri: str) -> bool:
         """Returns whether this is a redirect URI of the client, character by character (RFC 9700, section 2.1)."""
         return redirect_uri in self._uris.get(client_id, ())

@@ -14,6 +14,7 @@ from mesh.identity import WORKLOAD_PREFIX
 from mesh.rpc import USER_AGENT, Call
 from services.identity import code_storage, storage
 from services.identity.authentication import Authentication
+from services.identity.browser_clients import BrowserClients
 from services.identity.cipher import Cipher
 from services.identity.client_authentication import Clients
 from services.identity.domain import USER_PREFIX, User, narrow
@@ -50,6 +51,7 @@ class Grants:
         limit: SignInLimit,
         access_tokens: AccessTokens,
         clients: Clients,
+        browser_clients: BrowserClients,
         cipher: Cipher,
         ended: EndedTokenList,
         codes: SignedIds,
@@ -60,6 +62,7 @@ class Grants:
         self._limit = limit
         self._access_tokens = access_tokens
         self._clients = clients
+        self._browser_clients = browser_clients
         self._cipher = cipher
         self._ended = ended
         self._codes = codes
@@ -105,7 +108,7 @@ class Grants:
             code_verifier=request.code_verifier,
         )
         id_ = self._codes.read(request.code)
-        if id_ is None:
+        if id_ is None or not self._browser_clients.has(request.client_id):
             raise self._rejected_code(call)
         token = RefreshToken.new(self._cipher, id_)
         async with self._database.transaction() as tx:
@@ -137,7 +140,8 @@ class Grants:
 
         Each works once. If one is used again, either it was stolen or the response was lost. It is impossible to find
         out which, so the whole family ends, with its access tokens, and the user must sign in again (RFC 9700, section
-        4.14.2). There is no grace period. A token that was never issued ends nothing.
+        4.14.2). There is no grace period. A token that was never issued ends nothing. One that another application
+        uses, or its own after that was removed, ends the sign-in as well.
         """
         _require(refresh_token=request.refresh_token)
         old = RefreshToken.parse(request.refresh_token)
@@ -145,7 +149,8 @@ class Grants:
             raise self._rejected_refresh(call)
         new = RefreshToken.new(self._cipher, old.family)
         # A sign-in by password is of no client, whatever its client calls itself.
-        client_ids = (request.client_id, PUBLIC_CLIENT)
+        own = (request.client_id,) if self._browser_clients.has(request.client_id) else ()
+        client_ids = (*own, PUBLIC_CLIENT)
         rotation = RefreshTokenRotation(old.family, client_ids, user_agent_of(call), old.hash, new.hash)
         async with self._database.transaction() as tx:
             rotated = await storage.rotate_family(tx, rotation, self._refresh_lifetime)

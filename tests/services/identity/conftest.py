@@ -158,7 +158,19 @@ async def identity(
     sessions = Sessions(database, ended)
     tokens = SignedIds(cipher, ONE_TIME_TOKENS)
     codes = SignedIds(cipher, CODES)
-    grants = Grants(database, authentication, limit, access_tokens, clients, cipher, ended, codes, timedelta(days=30))
+    browser_clients = BrowserClients(BROWSER_CLIENTS, ISSUER)
+    grants = Grants(
+        database,
+        authentication,
+        limit,
+        access_tokens,
+        clients,
+        browser_clients,
+        cipher,
+        ended,
+        codes,
+        timedelta(days=30),
+    )
     accounts = Accounts(database, passwords, cipher, authentication, limit, sessions, tokens, ended)
     handlers = IdentityHandlers(
         database,
@@ -173,7 +185,6 @@ async def identity(
         ISSUER,
         password_grant=True,
     )
-    browser_clients = BrowserClients(BROWSER_CLIENTS, ISSUER)
     pages = PagesHandlers(Authorization(database, authentication, limit, browser_clients, codes, ISSUER), accounts)
     verifier = Verifier(keys, ISSUER, AUDIENCE, ended)
     following = asyncio.create_task(ended.follow())

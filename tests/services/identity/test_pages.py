@@ -26,6 +26,7 @@ from meshwright.policy.v1.policy_pb import HttpResponse
 
 from mesh.errors import InvalidArgument, MeshError, Unauthenticated
 from services.identity import pages
+from services.identity.browser_clients import BrowserClients
 from services.identity.grants import GRANT_TYPES
 from tests.services.identity.conftest import ISSUER, PASSWORD, Identity
 from tests.services.identity.test_accounts import NEW, mailed_token, sign_in
@@ -109,6 +110,25 @@ async def test_a_refresh_token_belongs_to_its_application(identity: Identity) ->
             await anyone.issue_token(
                 IssueTokenRequest(grant_type="refresh_token", refresh_token=token.refresh_token, client_id=client_id)
             )
+
+
+async def test_an_application_that_was_removed_gets_no_more_tokens(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by a code nor by a refresh token, whose sign-in ends. Sign-ins by password are of no application."""
+    user, anyone = await identity.register(), await identity.client()
+    token = await anyone.issue_token(exchange((await authorized(identity, user.email)).query["code"]))
+    code = (await authorized(identity, user.email)).query["code"]
+    own = await identity.sign_in(user.email)
+    monkeypatch.setattr(identity.handlers._grants, "_browser_clients", BrowserClients({}, ISSUER), raising=False)
+    refresh = {"grant_type": "refresh_token", "client_id": "web"}
+    for request in (exchange(code), IssueTokenRequest(**refresh, refresh_token=token.refresh_token)):
+        with pytest.raises(InvalidArgument) as caught:
+            await anyone.issue_token(request)
+        assert caught.value.reason == "INVALID_GRANT"
+    with pytest.raises(Unauthenticated):
+        await (await identity.client(token.access_token)).get_user(GetUserRequest(name="users/me"))
+    assert (await anyone.issue_token(IssueTokenRequest(**refresh, refresh_token=own.refresh_token))).access_token
 
 
 async def test_a_code_that_is_used_again_ends_its_tokens(identity: Identity) -> None:

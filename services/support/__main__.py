@@ -1,7 +1,7 @@
 """The composition root of the support service."""
 
 from mesh.database import ChangeListener, Database
-from mesh.events import Inbox, Relay, connect
+from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
 from services.support import storage
@@ -18,7 +18,7 @@ async def wire(process: Process, settings: SupportSettings) -> None:
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    await process.enter(Inbox(database, broker, service=process.name, handlers=Consumers().handlers()))
+    await process.enter(Consumers().inbox(database, broker))
     changes = await process.enter(ChangeListener(database, storage.CHANNEL))
     presence = await process.enter(Presence(database))
     posting = Posting(database)

@@ -5,15 +5,22 @@ from collections.abc import Mapping
 from meshwright.identity.v1.events_pb import UserDeleted
 from protobuf import Message
 
-from mesh.database import Connection
-from mesh.events import Event
+from mesh.database import Connection, Database
+from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from mesh.idempotency import forget_caller
 from services.support import erasure_storage, storage
+from services.support.posting import SOURCE
 
 
 class Consumers:
     """The handlers of events: they erase users."""
+
+    def inbox(self, database: Database, broker: Broker) -> Inbox:
+        """Returns the inbox that runs the handlers, each erasure in a transaction of its own: it locks the user before
+        the rows of others.
+        """
+        return Inbox(database, broker, service=SOURCE, handlers=self.handlers(), separate={UserDeleted})
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Returns the handler of each event, for the inbox."""

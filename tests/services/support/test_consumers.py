@@ -1,24 +1,42 @@
 """The reaction of support to the deletion of a user."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from meshwright.identity.v1.events_pb import UserDeleted
 
+from local.nats import Nats
 from mesh import erased_users
 from mesh.database import Database
 from mesh.errors import NotFound, Unauthenticated
-from mesh.events import Event
-from services.support import erasure_storage, presence_storage
+from mesh.events import Broker, Event, connect, inbox, inbox_table
+from mesh.events.envelope import Envelope
+from mesh.events.nats.provision import provision
+from services.support import erasure_storage, presence_storage, storage
 from services.support.consumers import Consumers
 from services.support.domain import Actor
 from services.support.presence_storage import OpenStream
+from tests.broker import ADMIN
 from tests.limited_statements import limit_statements
 from tests.services.support.replica import User
+from tests.services.support.waiting import are_waiting, eventually
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    """A broker of the test's own."""
+    kind = UserDeleted.desc().type_name
+    async with Nats(tmp_path / "nats", [ADMIN]) as server:
+        await provision(server.url(ADMIN.name), [kind], {"support": [kind]})
+        async with connect(server.url(ADMIN.name), "support") as connected:
+            yield connected
 
 
 def deletion(user: str) -> Event[UserDeleted]:
@@ -209,6 +227,65 @@ async def until_waiting(database: Database, task: "asyncio.Task[Any]") -> None:
         while await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0:
             assert not task.done()
             await asyncio.sleep(0.01)
+
+
+async def test_erasures_do_not_wait_for_each_other_in_a_circle(database: Database, ada: User, eve: User) -> None:
+    """A customer's takes the participants of the conversations, a member of staff's the conversations of the
+    participant. Both take them in one order.
+    """
+    names = [(await ada.create()).name for _ in range(2)]
+    uids = [UUID(name.removeprefix("conversations/")) for name in names]
+    async with database.transaction() as tx:
+        for uid in reversed(uids):
+            await presence_storage.record_presence(tx, uid, Actor("users/eve", staff=True))
+    async with database.transaction() as tx:
+        query = "SELECT FROM participants WHERE conversation_uid = $1 AND user_name = 'users/eve' FOR UPDATE"
+        await tx.execute(query, uids[0])
+        customer = asyncio.create_task(delete(database, "users/ada"))
+        await eventually(partial(are_waiting, database, 1))
+        staff = asyncio.create_task(delete(database, "users/eve"))
+        await eventually(partial(are_waiting, database, 2))
+    await asyncio.gather(customer, staff)
+    assert await traces(database, "users/ada", "users/eve") == {"public.erased_users": 2}
+
+
+async def test_an_erasure_locks_its_user_before_the_rows_of_others(
+    database: Database, broker: Broker, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member of staff who answers a customer waits for the customer's erasure, which waits for no other user."""
+    monkeypatch.setattr(inbox, "BATCH_S", 60)  # otherwise a batch often ends before its next event
+    uid = UUID((await ada.create()).name.removeprefix("conversations/"))
+    async with database.transaction() as tx:
+        kind, now = UserDeleted.desc().type_name, datetime.now(UTC)
+        users = ["users/ada", "users/eve"]
+        payloads = [(user, UserDeleted(user=user).to_binary()) for user in users]
+        await inbox_table.store(
+            tx, [Envelope(user, kind, "identity", user, now, payload, traceparent=None) for user, payload in payloads]
+        )
+    async with AsyncExitStack() as stack:
+        async with database.transaction() as tx:
+            await erasure_storage.ERASED_USERS.lock(tx, "users/eve", shared=True)
+            async with database.transaction() as holder:
+                await storage.find(holder, uid, lock=True)
+                await stack.enter_async_context(Consumers().inbox(database, broker))
+                await eventually(partial(are_waiting_for_rows, database, 1))
+                answering = asyncio.create_task(storage.find(tx, uid, lock=True))
+                await eventually(partial(are_waiting_for_rows, database, 2))
+            assert await answering is None
+        await eventually(partial(is_erased, database, "users/eve"))
+
+
+async def are_waiting_for_rows(database: Database, count: int) -> bool:
+    """Returns whether this number of transactions waits for rows."""
+    query = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND locktype <> 'advisory'"
+    async with database.transaction() as tx:
+        return bool(await tx.fetchval(query) == count)
+
+
+async def is_erased(database: Database, user: str) -> bool:
+    """Returns whether a user is erased."""
+    async with database.transaction() as tx:
+        return await erasure_storage.ERASED_USERS.contains(tx, user)
 
 
 async def test_erased_users_are_forgotten_in_time(database: Database) -> None:

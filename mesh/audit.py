@@ -26,6 +26,12 @@ def record(event: str, call: Call | None = None, *, account: str = "", **fields:
     _log.info(event, logger="audit", account=account, **fields)
 
 
+def record_change(call: Call, request: object, response: object) -> None:
+    """Logs a call that has succeeded, with the resource in its response, or else the one that its request names."""
+    named = (getattr(response, "name", ""), getattr(request, "name", ""), getattr(request, "parent", ""))
+    record("change", call, method=call.path, resource=next(filter(None, named), ""))
+
+
 def record_refusal(error: MeshError, *, method: str, account: str, client: str) -> None:
     """Logs a call that was refused because its caller lacks permission or its token is invalid or revoked. Missing and
     expired tokens are routine and are not logged.

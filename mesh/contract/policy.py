@@ -48,6 +48,7 @@ class Policy:
     invalid_reason: str = ""
     error_format: ErrorFormat = ErrorFormat.UNSPECIFIED
     degraded_field: str = ""
+    audited: bool = False
 
     def admits_workload(self, workload: str) -> bool:
         """Returns whether the contract allows this workload to call as itself."""
@@ -123,6 +124,7 @@ def policy_of_options(options: MethodOptions | None) -> Policy:
         invalid_reason=option.invalid_reason,
         error_format=option.error_format,
         degraded_field=option.degraded_field,
+        audited=option.audited,
     )
 
 

@@ -108,7 +108,9 @@ class Pipeline:
         await self._serve(context, handle)
 
     async def _answer(self, request: Any, call: Call) -> bytes:
-        return self._write(await self._handler.serve(request, call))
+        response = await self._handler.serve(request, call)
+        self._audit(call, request, response)
+        return self._write(response)
 
     async def _send(self, request: Any, call: Call, context: Context) -> None:
         """Sends the responses, each once the client's flow control has room for it."""
@@ -119,6 +121,11 @@ class Pipeline:
                     await _begin(context)
                     begun = True
                 await context.write(self._write(response))
+        self._audit(call, request)
+
+    def _audit(self, call: Call, request: Any, response: Message | None = None) -> None:
+        if self._method.policy.audited:
+            audit.record_change(call, request, response)
 
     def _write(self, response: Message) -> bytes:
         """Returns a response as bytes. Raises ResourceExhausted if it is too large, with which gRPC would end the call

@@ -13,6 +13,7 @@ from protobuf.wkt import FileDescriptorSet
 from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from mesh.contract.policy import ANY_WORKLOAD, policy_of
+from services.identity.domain import Role
 from tests.edge.contracts import compile_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +27,7 @@ def services(registry: Registry = REGISTRY) -> list[DescService]:
     return [desc for desc in registry if isinstance(desc, DescService) and desc.type_name.startswith("meshwright.")]
 
 
+STAFF_ONLY = Role.STAFF.scopes - Role.CUSTOMER.scopes
 METHODS = [method for service in services() for method in service.methods]
 each_method = pytest.mark.parametrize("method", METHODS, ids=[f"{m.parent.name}.{m.name}" for m in METHODS])
 
@@ -142,6 +144,14 @@ service MService {{
     (service,) = services(image.to_registry())
     found = wrong_effects(service.methods[0])
     assert (wrong in found) if wrong else not found
+
+
+@each_method
+def test_what_only_staff_change_is_audited(method: DescMethod) -> None:
+    """The audit log has who changed prices, stock, shipments and payments."""
+    policy = policy_of(method)
+    changes = method.idempotency is not MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS
+    assert policy.audited or not (changes and policy.scopes & STAFF_ONLY), f"{method.name} lacks `audited: true`"
 
 
 @each_method

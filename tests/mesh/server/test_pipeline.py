@@ -7,6 +7,7 @@ from typing import Any
 import grpc.aio
 import pytest
 from googleapis.google.rpc.status_pb import Status
+from structlog.testing import capture_logs
 
 from mesh.errors import Code, FailedPrecondition, FieldViolation, InvalidArgument, MeshError
 from mesh.rpc import WORKLOAD, Call
@@ -39,6 +40,27 @@ async def test_a_valid_call_reaches_its_handler(greeter: SimpleNamespace, issuer
     assert greeter.pb.GreetResponse.from_binary(answer).text == "Hello Ada"
     assert (calls[0].caller.subject, calls[0].caller.scopes) == ("users/ada", frozenset({"greet", "speak"}))
     assert 0 < calls[0].remaining_s() <= 2, "the contract's timeout shortens the caller's"
+
+
+async def test_a_call_that_is_to_be_audited_is_once_it_has_succeeded(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """With its caller and the resource. Calls that fail, and those of other methods, are not."""
+
+    async def handle(request: Any, _call: Call) -> Any:
+        if request.name == "Eve":
+            raise FailedPrecondition("Not now.")
+        return greeter.pb.GreetResponse(text="in")
+
+    ada, eve = [greeter.pb.GreetRequest(name=name).to_binary() for name in ("Ada", "Eve")]
+    metadata = bearer(issuer.token("users/ada", "greet speak"))
+    with capture_logs() as logs:
+        async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+            await failure(channel, SHOUT, eve, metadata=metadata)
+            await unary(channel, SHOUT)(ada, metadata=metadata)
+            await unary(channel, GREET)(ada, metadata=metadata)
+    changes = [log for log in logs if log.get("logger") == "audit"]
+    assert [(log["event"], log["account"], log["method"], log["resource"]) for log in changes] == [
+        ("change", "users/ada", SHOUT, "Ada")
+    ]
 
 
 @pytest.mark.parametrize(

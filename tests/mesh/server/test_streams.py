@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from structlog.testing import capture_logs
 
 from mesh.errors import Code, InvalidArgument, MeshError, NotFound, Unavailable
 from mesh.rpc import Call
@@ -60,6 +61,19 @@ async def test_messages_both_ways_at_once(greeter: SimpleNamespace, issuer: Issu
                 assert (await anext(responses)).text == name.upper()
             queue.put_nowait("")
             assert [response async for response in responses] == []
+
+
+async def test_a_stream_that_is_to_be_audited_is_at_its_end(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Once, however many messages it had, and not if it failed."""
+    with capture_logs() as logs:
+        async with serving(greeter, issuer, Streams(greeter)) as (_, client):
+            async with client.echo(requests(greeter, "a", "b")) as responses:
+                assert [response.text async for response in responses] == ["A", "B"]
+            async with client.echo(requests(greeter, "")) as responses:
+                with pytest.raises(InvalidArgument):
+                    await anext(responses)
+    changes = [log for log in logs if log.get("logger") == "audit"]
+    assert [(log["event"], log["method"]) for log in changes] == [("change", "/greeter.v1.StreamService/Echo")]
 
 
 async def test_every_message_is_validated(greeter: SimpleNamespace, issuer: Issuer) -> None:

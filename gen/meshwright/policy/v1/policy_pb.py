@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.duration_pb import Duration
 
 
-_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason", "error_format", "degraded_field"]
+_MethodPolicyFields: TypeAlias = Literal["public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason", "error_format", "degraded_field", "audited"]
 
 class MethodPolicy(Message[_MethodPolicyFields]):
     """
@@ -127,9 +127,16 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ```proto
             string degraded_field = 14;
             ```
+        audited:
+            True if each successful call is recorded in the audit log of the service, with its caller, the
+            method and the resource. Use it for what staff change on behalf of the shop or of a customer.
+
+            ```proto
+            bool audited = 15;
+            ```
     """
 
-    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason", "error_format", "degraded_field")
+    __slots__ = ("public", "scopes", "timeout", "rate_limit", "cache", "callers", "http_status", "ignore_unknown_fields", "long_poll", "invalid_reason", "error_format", "degraded_field", "audited")
 
     if TYPE_CHECKING:
 
@@ -148,6 +155,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             invalid_reason: str = "",
             error_format: ErrorFormat | None = None,
             degraded_field: str = "",
+            audited: bool = False,
         ) -> None:
             pass
 
@@ -163,6 +171,7 @@ class MethodPolicy(Message[_MethodPolicyFields]):
         invalid_reason: str
         error_format: ErrorFormat
         degraded_field: str
+        audited: bool
 
 _RateLimitFields: TypeAlias = Literal["requests", "per", "counts_rejected"]
 
@@ -379,7 +388,7 @@ extend google.protobuf.MessageOptions { optional meshwright.policy.v1.EventPolic
 
 
 _DESC = file_desc(
-    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\x86\x04\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll\x12%\n\x0einvalid_reason\x18\x0c \x01(\tR\rinvalidReason\x12D\n\x0cerror_format\x18\r \x01(\x0e2!.meshwright.policy.v1.ErrorFormatR\x0berrorFormat\x12%\n\x0edegraded_field\x18\x0e \x01(\tR\rdegradedField"}\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per\x12\'\n\x0fcounts_rejected\x18\x03 \x01(\x08R\x0ecountsRejected";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers"\xad\x01\n\x0cHttpResponse\x12\x16\n\x06status\x18\x01 \x01(\x05R\x06status\x12I\n\x07headers\x18\x02 \x03(\x0b2/.meshwright.policy.v1.HttpResponse.HeadersEntryR\x07headers\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*D\n\x0bErrorFormat\x12\x1c\n\x18ERROR_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13ERROR_FORMAT_OAUTH2\x10\x01:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
+    b'\n!meshwright/policy/v1/policy.proto\x12\x14meshwright.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"\xa0\x04\n\x0cMethodPolicy\x12\x16\n\x06public\x18\x01 \x01(\x08R\x06public\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x123\n\x07timeout\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x07timeout\x12>\n\nrate_limit\x18\x04 \x01(\x0b2\x1f.meshwright.policy.v1.RateLimitR\trateLimit\x121\n\x05cache\x18\x05 \x01(\x0b2\x1b.meshwright.policy.v1.CacheR\x05cache\x12\x18\n\x07callers\x18\x06 \x03(\tR\x07callers\x12\x1f\n\x0bhttp_status\x18\x07 \x01(\x05R\nhttpStatus\x122\n\x15ignore_unknown_fields\x18\n \x01(\x08R\x13ignoreUnknownFields\x12\x1b\n\tlong_poll\x18\x0b \x01(\x08R\x08longPoll\x12%\n\x0einvalid_reason\x18\x0c \x01(\tR\rinvalidReason\x12D\n\x0cerror_format\x18\r \x01(\x0e2!.meshwright.policy.v1.ErrorFormatR\x0berrorFormat\x12%\n\x0edegraded_field\x18\x0e \x01(\tR\rdegradedField\x12\x18\n\x07audited\x18\x0f \x01(\x08R\x07audited"}\n\tRateLimit\x12\x1a\n\x08requests\x18\x01 \x01(\x05R\x08requests\x12+\n\x03per\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03per\x12\'\n\x0fcounts_rejected\x18\x03 \x01(\x08R\x0ecountsRejected";\n\x05Cache\x122\n\x07max_age\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAge"+\n\x0bEventPolicy\x12\x1c\n\tconsumers\x18\x01 \x03(\tR\tconsumers"\xad\x01\n\x0cHttpResponse\x12\x16\n\x06status\x18\x01 \x01(\x05R\x06status\x12I\n\x07headers\x18\x02 \x03(\x0b2/.meshwright.policy.v1.HttpResponse.HeadersEntryR\x07headers\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*D\n\x0bErrorFormat\x12\x1c\n\x18ERROR_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13ERROR_FORMAT_OAUTH2\x10\x01:\\\n\x06method\x18\xec\x94\x03 \x01(\x0b2".meshwright.policy.v1.MethodPolicy\x12\x1e.google.protobuf.MethodOptionsR\x06method:Z\n\x05event\x18\xec\x94\x03 \x01(\x0b2!.meshwright.policy.v1.EventPolicy\x12\x1f.google.protobuf.MessageOptionsR\x05eventb\x06proto3',
     [
         descriptor_pb.desc(),
         duration_pb.desc(),

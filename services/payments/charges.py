@@ -62,12 +62,14 @@ async def review(tx: Connection, payment: Payment, reviewer: str, *, approve: bo
     return decided
 
 
-async def refund(tx: Connection, payment: Payment, amount: Money | None, reason: str, now: datetime) -> None:
-    """Pays back an amount of a payment, which must be locked, or the rest if no amount is given. Raises
-    FailedPrecondition, or InvalidArgument for an invalid amount.
+async def refund(
+    tx: Connection, payment: Payment, amount: Money | None, reason: str, now: datetime, *, actor: str = ""
+) -> None:
+    """Pays back an amount of a payment, which must be locked, or the rest if no amount is given. `actor` is the member
+    of staff who decided on that. Raises FailedPrecondition, or InvalidArgument for an invalid amount.
     """
     amount = payment.check_refund(amount, await _promised(tx, payment))
-    await storage.insert_refund(tx, storage.Refund(uuid4(), payment.uid, amount, reason), now)
+    await storage.insert_refund(tx, storage.Refund(uuid4(), payment.uid, amount, reason, actor), now)
     await storage.update(tx, payment)
 
 

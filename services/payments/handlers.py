@@ -71,7 +71,7 @@ class PaymentsHandlers(PaymentsServiceBase):
         """
         async with self._database.transaction() as tx:
             await storage.ERASED_CUSTOMERS.check_caller(tx, call.caller.subject)
-            refunded = await once(tx, call, request, partial(_refund, tx, request))
+            refunded = await once(tx, call, request, partial(_refund, tx, request, call.caller.subject))
             current = await _locked(tx, request.name)
         refunded.customer, refunded.reviewer = current.customer, current.reviewer
         return refunded
@@ -129,10 +129,10 @@ class PaymentsHandlers(PaymentsServiceBase):
         return CancelChargeResponse(payment=payment_message(payment, staff=False) if payment else None)
 
 
-async def _refund(tx: Connection, request: RefundPaymentRequest) -> PaymentMessage:
+async def _refund(tx: Connection, request: RefundPaymentRequest, actor: str) -> PaymentMessage:
     payment = await _locked(tx, request.name)
     amount = money_of(request.amount) if request.amount else None
-    await charges.refund(tx, payment, amount, request.reason, datetime.now(UTC))
+    await charges.refund(tx, payment, amount, request.reason, datetime.now(UTC), actor=actor)
     return payment_message(replace(payment, customer="", reviewer=""), staff=True)
 
 

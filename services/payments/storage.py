@@ -51,12 +51,15 @@ _PAYMENT: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """An amount that is to be paid back."""
+    """An amount that is to be paid back. The actor is the member of staff who refunds it, empty if nobody does, because
+    the order was cancelled.
+    """
 
     uid: UUID
     payment: UUID
     amount: Money
     reason: str
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +272,15 @@ async def history(tx: Connection, customer: str, now: datetime) -> History:
 async def insert_refund(tx: Connection, refund: Refund, now: datetime) -> None:
     """Records a refund to be paid. The payment must be locked, and updated afterwards."""
     await tx.execute(
-        "INSERT INTO refunds (uid, payment_uid, amount_hundredths, reason, create_time) VALUES ($1, $2, $3, $4, $5)",
+        """
+        INSERT INTO refunds (uid, payment_uid, amount_hundredths, reason, actor, create_time)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
         refund.uid,
         refund.payment,
         refund.amount.hundredths,
         refund.reason,
+        refund.actor,
         now,
     )
 
@@ -282,13 +289,16 @@ async def open_refunds(tx: Connection, payment: Payment) -> list[Refund]:
     """Returns the refunds of a payment that are still to be paid, the oldest first."""
     rows = await tx.fetch(
         """
-        SELECT uid, amount_hundredths, reason FROM refunds WHERE payment_uid = $1 AND done_time IS NULL
+        SELECT uid, amount_hundredths, reason, actor FROM refunds WHERE payment_uid = $1 AND done_time IS NULL
         ORDER BY create_time, uid
         """,
         payment.uid,
     )
     currency = payment.amount.currency
-    return [Refund(row["uid"], payment.uid, Money(currency, row["amount_hundredths"]), row["reason"]) for row in rows]
+    return [
+        Refund(row["uid"], payment.uid, Money(currency, row["amount_hundredths"]), row["reason"], row["actor"])
+        for row in rows
+    ]
 
 
 async def finish_refund(tx: Connection, refund: Refund, now: datetime) -> bool:
@@ -344,9 +354,9 @@ async def list_entries(tx: Connection, payment: UUID | None, page: Page) -> tupl
 
 async def anonymise(tx: Connection, customer: str) -> None:
     """Removes a customer from their payments, also from those that are begun later, and a member of staff from those
-    that they decided on. Amounts and the ledger stay, as the law on accounting requires. Raises LockNotAvailableError
-    instead of waiting for a payment that another transaction has locked: that one may wait for another of these
-    payments, as the events of a batch come in any order.
+    that they decided on or refunded. Amounts and the ledger stay, as the law on accounting requires. Raises
+    LockNotAvailableError instead of waiting for a payment that another transaction has locked: that one may wait for
+    another of these payments, as the events of a batch come in any order.
     """
     await ERASED_CUSTOMERS.lock(tx, customer)
     await ERASED_CUSTOMERS.add(tx, customer)
@@ -359,6 +369,12 @@ async def anonymise(tx: Connection, customer: str) -> None:
         customer,
         find=f"SELECT uid FROM payments WHERE {reviewed}",
         erase=f"UPDATE payments SET reviewer = '{ERASED_USER}', version = version + 1 WHERE uid = ANY($1::uuid[])",
+    )
+    await erase_in_parts(
+        tx,
+        customer,
+        find="SELECT uid FROM refunds WHERE actor = $1 AND actor <> ''",
+        erase=f"UPDATE refunds SET actor = '{ERASED_USER}' WHERE uid = ANY($1::uuid[])",
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from googleapis.google.api.httpbody_pb import HttpBody
@@ -24,6 +24,7 @@ from meshwright.payments.v1.payments_pb import (
     ReviewPaymentRequest,
 )
 from protobuf import Message
+from structlog.testing import capture_logs
 
 from mesh import erased_users
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
@@ -312,6 +313,31 @@ async def test_staff_who_decided_on_many_payments_are_erased_in_parts(
     await limit_statements(shop.database, "payments", 2)
     await handle(shop, UserDeleted(user="users/eve"))
     assert [(await shop.payment(payment.uid)).reviewer for payment in payments] == ["users/-"] * 5
+
+
+async def test_a_refund_has_its_actor(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:
+    """In the table, until the account is deleted, and in the audit log; nobody refunds what a cancelled order paid."""
+    mine, cancelled = [await shop.charge(f"orders/{number}") for number in range(2)]
+    await shop.work()
+    await shop.cancel("orders/1")
+    half = MoneyMessage(currency_code="EUR", units=13)
+    request = RefundPaymentRequest(name=mine.name, amount=half, reason="Broken")
+    with acting_with(issuer.token("users/eve", STAFF)), capture_logs() as logs:
+        await client.refund_payment(request)
+        with pytest.raises(FailedPrecondition):
+            await client.refund_payment(request)
+    [change] = [log for log in logs if log["event"] == "change"]
+    assert (change["account"], change["resource"]) == ("users/eve", mine.name)
+    assert change["method"].endswith("/RefundPayment")
+    assert await actors(shop) == {mine.uid: "users/eve", cancelled.uid: ""}
+    await handle(shop, UserDeleted(user="users/eve"))
+    assert await actors(shop) == {mine.uid: "users/-", cancelled.uid: ""}
+
+
+async def actors(shop: Shop) -> dict[UUID, str]:
+    """Returns who refunded each payment."""
+    async with shop.database.transaction() as tx:
+        return {row["payment_uid"]: row["actor"] for row in await tx.fetch("SELECT payment_uid, actor FROM refunds")}
 
 
 async def test_deleted_staff_refund_nothing(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:

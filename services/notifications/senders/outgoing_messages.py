@@ -1,6 +1,7 @@
 """The worker that sends the messages which wait to leave the shop."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Final, Self
 import structlog
 from prometheus_client import Counter
 
-from mesh.background import keep_running, stop, wait
+from mesh.background import finish, keep_running, wait
 from mesh.database import Database
 from mesh.errors import MeshError
 from services.notifications.domain.notification import Channel, DeliveryState
@@ -35,7 +36,8 @@ class OutgoingMessages:
     """The worker, which sends messages while its context lasts. Replicas share the work.
 
     No transaction is open while a message is sent. A process that dies between sending and recording it sends it again,
-    with the same Message-ID, because mail can't be sent exactly once.
+    with the same Message-ID, because mail can't be sent exactly once. One that stops leaves what it could not send to
+    others at once.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class OutgoingMessages:
         self._drain_s = drain_s
         self._ended = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
+        self._unsent: list[OutgoingMessage] = []
 
     async def __aenter__(self) -> Self:
         self._workers = [
@@ -67,16 +70,30 @@ class OutgoingMessages:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        await asyncio.wait(self._workers, timeout=self._drain_s)
-        await stop(self._workers)
+        try:
+            await finish(self._workers, self._drain_s)
+        finally:
+            if self._unsent:
+                await self._leave_unsent()
+
+    async def _leave_unsent(self) -> None:
+        """Makes the messages due again that the stop has interrupted. If that fails, they are once the lease ends."""
+        with contextlib.suppress(MeshError):
+            async with self._database.transaction() as tx:
+                for message in self._unsent:
+                    await outgoing_messages.postpone(tx, message, 0)
 
     async def _work(self, channel: Channel) -> None:
         async with self._database.transaction() as tx:
             message = await outgoing_messages.take(tx, channel)
         if message is None:
             await wait(self._ended, self._poll_pause_s)
-        else:
+            return
+        try:
             await self._send(message)
+        except asyncio.CancelledError:
+            self._unsent.append(message)
+            raise
 
     async def _send(self, message: OutgoingMessage) -> None:
         facts = {"notification": message.notification.name, "channel": message.channel, "attempts": message.attempts}

@@ -10,8 +10,8 @@ from services.notifications.domain.notification import Channel, Notification
 from services.notifications.storage import notifications
 
 LEASE: Final = timedelta(minutes=5)
-"""The time after which a message is sent again, because the process that took it has died. It has as long to record
-what became of the message, while the database is away.
+"""The time after which a message is sent again, because the process that took it was killed. It has as long to record
+what became of the message, while the database is away: with a shorter lease another one would send it again.
 """
 
 

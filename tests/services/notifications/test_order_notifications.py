@@ -287,6 +287,24 @@ async def test_a_worker_that_dies_loses_no_mail(shop: Shop) -> None:
     assert first["Message-ID"] == second["Message-ID"]
 
 
+async def test_a_process_that_stops_leaves_its_mails_to_others(shop: Shop) -> None:
+    """A mail server that does not answer would otherwise delay them until the lease ends."""
+    await shop.handle(OrderCancelled(order=ORDER))
+    sending = asyncio.Event()
+
+    async def send(notification: Any) -> None:
+        sending.set()
+        await asyncio.Event().wait()
+
+    shop.sender.send = send  # type: ignore[method-assign]
+    async with OutgoingMessages(shop.database, {Channel.EMAIL: shop.sender}, poll_pause_s=0.02, drain_s=0):
+        await sending.wait()
+    del shop.sender.send
+    assert await shop.rows("SELECT due_time <= now() FROM outgoing_messages") == [(True,)]
+    await shop.work()
+    await shop.until_state("sent")
+
+
 async def test_a_mail_that_was_sent_is_recorded_once_the_database_is_back(shop: Shop) -> None:
     """It is not sent again because the database did not answer when the mail server had accepted it."""
     await shop.handle(OrderCancelled(order=ORDER))

@@ -10,7 +10,7 @@ from meshwright.catalog.v1.catalog_pb import Product as ProductMessage
 from meshwright.inventory.v1.inventory_grpc import InventoryServiceClient
 from meshwright.inventory.v1.inventory_pb import CommitRequest, OrderedUnits, ReleaseRequest, ReserveRequest
 from meshwright.payments.v1.payments_grpc import PaymentsServiceClient
-from meshwright.payments.v1.payments_pb import CancelChargeRequest, ChargeRequest
+from meshwright.payments.v1.payments_pb import CancelChargeRequest, ChargeRequest, GetChargeRequest
 
 from mesh.client import Channel
 from mesh.errors import DeadlineExceeded, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
@@ -122,6 +122,11 @@ class Payments:
             payment_method=order.payment_method,
         )
         payment = await self._client.charge(request)
+        return lambda current, now: after_payment(current, payment, now)
+
+    async def find(self, order: Order) -> Outcome:
+        """Asks for the payment of an order, without charging anything. Raises the MeshError of a failed call."""
+        payment = await self._client.get_charge(GetChargeRequest(order=order.name))
         return lambda current, now: after_payment(current, payment, now)
 
     async def undo(self, order: Order) -> None:

@@ -11,7 +11,7 @@ from mesh.background import Worker
 from mesh.database import Database
 from mesh.errors import MeshError
 from services.orders import saga, storage
-from services.orders.clients import Inventory, Payments
+from services.orders.clients import Inventory, Outcome, Payments
 from services.orders.domain import Limits, Order, PendingStep
 
 SWEPT: Final = Counter("orders_swept_total", "Orders that waited for a step for too long.", ["step", "action"])
@@ -25,7 +25,8 @@ class Sweeper(Worker):
     """The worker, which sweeps while its context lasts. Replicas share the orders.
 
     An order that has waited for the limit of its step gets one retry: its service is called instead of waiting for its
-    event. If the order still waits after the limit has passed again, it is cancelled, by which it is compensated.
+    event. If the order still waits after the limit has passed again, it is cancelled, by which it is compensated,
+    unless payments knows an outcome whose event is late.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class Sweeper(Worker):
     async def _sweep_one(self, step: PendingStep) -> bool:
         """Retries or cancels one order. Returns False if none waits for this step for too long.
 
-        No transaction is open during the retry. A process that dies before it has retried leaves the order to be
-        cancelled.
+        No transaction is open during calls. A process that dies before it has retried leaves the order to be cancelled,
+        one that dies before it has cancelled leaves that to the next sweep, after the limit.
         """
         now = datetime.now(UTC)
         async with self._database.transaction() as tx:
@@ -61,15 +62,41 @@ class Sweeper(Worker):
             if order is None:
                 return False
             retried = order.can_retry(now)
-            swept = order.retry(now) if retried else order.time_out(now)
-            await saga.change(tx, order, swept, saga.SOURCE)
-        SWEPT.labels(step.value, "retried" if retried else "cancelled").inc()
+            taken = order.retry(now)
+            await saga.change(tx, order, taken, saga.SOURCE)
         log.warning("order waited for too long", order=order.name, step=step.value, retried=retried)
         if retried:
-            await self._retry(swept, step)
+            SWEPT.labels(step.value, "retried").inc()
+            await self._retry(taken, step)
         else:
-            await self._compensate(swept)
+            await self._give_up(taken, step)
         return True
+
+    async def _give_up(self, order: Order, step: PendingStep) -> None:
+        """Cancels an order, unless its payment leads it on or it has changed meanwhile."""
+        outcome = await self._late_outcome(order, step)
+        async with self._database.transaction() as tx:
+            current = await storage.find(tx, order.uid, lock=True)
+            assert current is not None, "orders are never deleted"
+            now = datetime.now(UTC)
+            changed, actor = outcome(current, now), Payments.NAME
+            if timed_out := changed.wait == order.wait:
+                changed, actor = changed.time_out(now), saga.SOURCE
+            await saga.change(tx, current, changed, actor)
+        if timed_out:
+            SWEPT.labels(step.value, "cancelled").inc()
+            await self._compensate(changed)
+
+    async def _late_outcome(self, order: Order, step: PendingStep) -> Outcome:
+        """Returns the effect of the payment as payments has it, whose event may be late. There is none if the order
+        waits for no payment, or payments does not respond.
+        """
+        if step is not PendingStep.STOCK:
+            try:
+                return await self._payments.find(order)
+            except MeshError as error:
+                log.info("no payment found", order=order.name, error=str(error))
+        return lambda current, _: current
 
     async def _compensate(self, order: Order) -> None:
         """Calls the services that compensate the order. OrderCancelled makes them do so as well, but the order may have

@@ -11,6 +11,7 @@ from meshwright.payments.v1.payments_pb import (
     CancelChargeRequest,
     CancelChargeResponse,
     ChargeRequest,
+    GetChargeRequest,
     GetPaymentRequest,
     ListLedgerEntriesRequest,
     ListLedgerEntriesResponse,
@@ -24,7 +25,7 @@ from meshwright.payments.v1.payments_pb import (
 from meshwright.payments.v1.payments_pb import Payment as PaymentMessage
 
 from mesh.database import Connection, Database
-from mesh.errors import FieldViolation, InvalidArgument, Unauthenticated
+from mesh.errors import FieldViolation, InvalidArgument, NotFound, Unauthenticated
 from mesh.idempotency import once
 from mesh.money_message import money_of
 from mesh.pagination import read_page
@@ -120,6 +121,14 @@ class PaymentsHandlers(PaymentsServiceBase):
             payment = await charges.charge(
                 tx, request.order, request.customer, method, money_of(request.amount), datetime.now(UTC)
             )
+        return payment_message(payment, staff=False)
+
+    async def get_charge(self, request: GetChargeRequest, call: Call) -> PaymentMessage:
+        """Returns the payment for an order."""
+        async with self._database.transaction() as tx:
+            payment = await storage.find_of_order(tx, request.order)
+        if payment is None:
+            raise NotFound(f"{request.order} has no payment.", reason="PAYMENT_NOT_FOUND")
         return payment_message(payment, staff=False)
 
     async def cancel_charge(self, request: CancelChargeRequest, call: Call) -> CancelChargeResponse:

@@ -9,10 +9,16 @@ from meshwright.inventory.v1.inventory_grpc import InventoryServiceBase
 from meshwright.inventory.v1.inventory_pb import CommitRequest, ReleaseRequest, Reservation, ReserveRequest
 from meshwright.orders.v1.orders_pb import Order
 from meshwright.payments.v1.payments_grpc import PaymentsServiceBase
-from meshwright.payments.v1.payments_pb import CancelChargeRequest, CancelChargeResponse, ChargeRequest, Payment
+from meshwright.payments.v1.payments_pb import (
+    CancelChargeRequest,
+    CancelChargeResponse,
+    ChargeRequest,
+    GetChargeRequest,
+    Payment,
+)
 
 from mesh.client import Channel
-from mesh.errors import MeshError, Unavailable
+from mesh.errors import MeshError, NotFound, Unavailable
 from mesh.rpc import Call
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
@@ -22,12 +28,13 @@ from tests.services.calls import serving, standing_in_for
 @dataclass
 class Others:
     """The stand-ins. They respond to Reserve and Charge with a state, or are unavailable if it is None, and to Commit
-    unless it is to fail. A payment may have failed before.
+    unless it is to fail. A payment may have failed before. `later_state` is that of a payment that is asked for later.
     """
 
     reservation_state: Reservation.State | None = None
     payment_state: Payment.State | None = None
     payment_failure: Payment.Failure = Payment.Failure.UNSPECIFIED
+    later_state: Payment.State | None = None
     commit_failure: MeshError | None = None
     requests: list[ReserveRequest | ChargeRequest] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
@@ -56,6 +63,12 @@ class Others:
         charged.failure = self.payment_failure
         return charged
 
+    async def get_charge(self, request: GetChargeRequest, _: Call) -> Payment:
+        """Responds with the payment as it is later."""
+        if self.later_state is None:
+            raise NotFound("there is no payment")
+        return payment(Order(name=request.order, uid="1"), self.later_state)
+
     async def release(self, request: ReleaseRequest, _: Call) -> Reservation:
         """Records the order and responds."""
         self.undone.append(("inventory", request.order))
@@ -72,7 +85,9 @@ class Others:
         inventory_service = standing_in_for(
             InventoryServiceBase, reserve=self.reserve, release=self.release, commit=self.commit
         )
-        payments_service = standing_in_for(PaymentsServiceBase, charge=self.charge, cancel_charge=self.cancel_charge)
+        payments_service = standing_in_for(
+            PaymentsServiceBase, charge=self.charge, get_charge=self.get_charge, cancel_charge=self.cancel_charge
+        )
         tokens = GivenToken(issuer.token("workloads/orders"))
         async with (
             serving(issuer, inventory_service) as inventory_port,

@@ -128,6 +128,43 @@ async def test_a_payment_that_is_still_pending_is_cancelled(shop: Shop) -> None:
     assert (await shop.get(placed.name)).state is Order.State.CANCELLED
 
 
+@pytest.mark.parametrize("reviewed", [False, True])
+async def test_a_payment_whose_event_is_late_is_not_paid_back(shop: Shop, reviewed: bool) -> None:
+    """The retry only began it, and its event has not got through since. The order is confirmed instead of cancelled,
+    and the event changes nothing.
+    """
+    shop.others.payment_state, shop.others.later_state = Payment.State.PENDING, CAPTURED
+    placed = await shop.create(("products/spade", 1))
+    await shop.reserve(placed)
+    if reviewed:
+        await shop.hold(placed)
+    async with sweeping(shop, payment=AT_ONCE, review=AT_ONCE):
+        confirmed = await until(shop, placed, state=Order.State.CONFIRMED)
+    assert confirmed.payment == "payments/1"
+    assert (shop.others.undone, (await shop.changes(placed.name))[-1].actor) == ([], "payments")
+    await shop.capture(placed)
+    assert (await shop.get(placed.name)).etag == confirmed.etag
+
+
+@pytest.mark.parametrize(
+    ("later", "state", "step"),
+    [
+        (Payment.State.FAILED, Order.State.CANCELLED, Order.PendingStep.UNSPECIFIED),
+        (Payment.State.IN_REVIEW, Order.State.PENDING, Order.PendingStep.PAYMENT_REVIEW),
+    ],
+)
+async def test_another_outcome_whose_event_is_late_counts_too(
+    shop: Shop, later: Payment.State, state: Order.State, step: Order.PendingStep
+) -> None:
+    """A payment that failed, and one for which staff have a day."""
+    shop.others.payment_state, shop.others.later_state = Payment.State.PENDING, later
+    placed = await shop.create(("products/spade", 1))
+    await shop.reserve(placed)
+    async with sweeping(shop, payment=AT_ONCE):
+        found = await until(shop, placed, state=state, step=step)
+    assert found.cancel_reason is not Order.CancelReason.TIMED_OUT
+
+
 async def test_a_review_is_cancelled_without_a_retry(shop: Shop) -> None:
     """A call does not bring about the decision of staff."""
     placed = await shop.create(("products/spade", 1))

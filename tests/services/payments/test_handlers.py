@@ -15,6 +15,7 @@ from meshwright.orders.v1.orders_pb import Order
 from meshwright.payments.v1.payments_grpc import PaymentsServiceClient
 from meshwright.payments.v1.payments_pb import (
     ChargeRequest,
+    GetChargeRequest,
     GetPaymentRequest,
     ListLedgerEntriesRequest,
     ListPaymentsRequest,
@@ -313,6 +314,17 @@ async def test_staff_who_decided_on_many_payments_are_erased_in_parts(
     await limit_statements(shop.database, "payments", 2)
     await handle(shop, UserDeleted(user="users/eve"))
     assert [(await shop.payment(payment.uid)).reviewer for payment in payments] == ["users/-"] * 5
+
+
+async def test_orders_asks_for_a_payment_without_charging(handlers: PaymentsHandlers, shop: Shop) -> None:
+    """It gets the payment as it is now, if there is one."""
+    request, call = GetChargeRequest(order="orders/1"), Call("/test")
+    with pytest.raises(NotFound) as caught:
+        await handlers.get_charge(request, call)
+    assert caught.value.reason == "PAYMENT_NOT_FOUND"
+    await shop.charge("orders/1")
+    await shop.work()
+    assert (await handlers.get_charge(request, call)).state is Payment.State.CAPTURED
 
 
 async def test_a_refund_has_its_actor(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:

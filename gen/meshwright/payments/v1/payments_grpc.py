@@ -14,7 +14,7 @@ from typing import ClassVar, Final, TYPE_CHECKING
 
 from mesh.rpc import Handler, Method, Service
 from meshwright.payments.v1 import payments_pb
-from meshwright.payments.v1.payments_pb import CancelChargeRequest, CancelChargeResponse, ChargeRequest, GetPaymentRequest, ListLedgerEntriesRequest, ListLedgerEntriesResponse, ListPaymentsRequest, ListPaymentsResponse, Payment, ReceiveReportRequest, ReceiveReportResponse, RefundPaymentRequest, ReviewPaymentRequest
+from meshwright.payments.v1.payments_pb import CancelChargeRequest, CancelChargeResponse, ChargeRequest, GetChargeRequest, GetPaymentRequest, ListLedgerEntriesRequest, ListLedgerEntriesResponse, ListPaymentsRequest, ListPaymentsResponse, Payment, ReceiveReportRequest, ReceiveReportResponse, RefundPaymentRequest, ReviewPaymentRequest
 
 if TYPE_CHECKING:
     from mesh.client import Channel
@@ -32,7 +32,8 @@ _SERVICE_0_REVIEW_PAYMENT: Final = Method.of(_SERVICE_0.methods[3], ReviewPaymen
 _SERVICE_0_LIST_LEDGER_ENTRIES: Final = Method.of(_SERVICE_0.methods[4], ListLedgerEntriesRequest, ListLedgerEntriesResponse)
 _SERVICE_0_RECEIVE_REPORT: Final = Method.of(_SERVICE_0.methods[5], ReceiveReportRequest, ReceiveReportResponse)
 _SERVICE_0_CHARGE: Final = Method.of(_SERVICE_0.methods[6], ChargeRequest, Payment)
-_SERVICE_0_CANCEL_CHARGE: Final = Method.of(_SERVICE_0.methods[7], CancelChargeRequest, CancelChargeResponse)
+_SERVICE_0_GET_CHARGE: Final = Method.of(_SERVICE_0.methods[7], GetChargeRequest, Payment)
+_SERVICE_0_CANCEL_CHARGE: Final = Method.of(_SERVICE_0.methods[8], CancelChargeRequest, CancelChargeResponse)
 
 
 class PaymentsServiceBase(Service):
@@ -91,6 +92,13 @@ class PaymentsServiceBase(Service):
         """
 
     @abstractmethod
+    async def get_charge(self, request: GetChargeRequest, call: Call) -> Payment:
+        """Returns the payment for an order.
+
+        Fails with NOT_FOUND (reason `PAYMENT_NOT_FOUND`) if the order has no payment.
+        """
+
+    @abstractmethod
     async def cancel_charge(self, request: CancelChargeRequest, call: Call) -> CancelChargeResponse:
         """Cancels the payment for an order: voids an authorization, or refunds the captured amount. If
         the order has no payment, later charges are prevented. Repeated calls have no further effect.
@@ -105,6 +113,7 @@ class PaymentsServiceBase(Service):
             Handler(_SERVICE_0_LIST_LEDGER_ENTRIES, self.list_ledger_entries),
             Handler(_SERVICE_0_RECEIVE_REPORT, self.receive_report),
             Handler(_SERVICE_0_CHARGE, self.charge),
+            Handler(_SERVICE_0_GET_CHARGE, self.get_charge),
             Handler(_SERVICE_0_CANCEL_CHARGE, self.cancel_charge),
         )
 
@@ -164,6 +173,13 @@ class PaymentsServiceClient:
         Repeated calls have no further effect.
         """
         return await self._channel.call(_SERVICE_0_CHARGE, request, timeout_s=timeout_s)
+
+    async def get_charge(self, request: GetChargeRequest, *, timeout_s: float | None = None) -> Payment:
+        """Returns the payment for an order.
+
+        Fails with NOT_FOUND (reason `PAYMENT_NOT_FOUND`) if the order has no payment.
+        """
+        return await self._channel.call(_SERVICE_0_GET_CHARGE, request, timeout_s=timeout_s)
 
     async def cancel_charge(self, request: CancelChargeRequest, *, timeout_s: float | None = None) -> CancelChargeResponse:
         """Cancels the payment for an order: voids an authorization, or refunds the captured amount. If

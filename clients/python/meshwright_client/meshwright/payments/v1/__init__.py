@@ -7,6 +7,7 @@ __all__ = (
     "CancelChargeRequest",
     "CancelChargeResponse",
     "ChargeRequest",
+    "GetChargeRequest",
     "GetPaymentRequest",
     "LedgerEntry",
     "ListLedgerEntriesRequest",
@@ -261,6 +262,21 @@ class ChargeRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("meshwright.payments.v1", "ChargeRequest", ChargeRequest)
+
+
+@dataclass(eq=False, repr=False)
+class GetChargeRequest(betterproto2.Message):
+    """
+    Request message for GetCharge.
+    """
+
+    order: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Required. The resource name of the order, in the form "orders/{uid}".
+    """
+
+
+default_message_pool.register_message("meshwright.payments.v1", "GetChargeRequest", GetChargeRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -858,6 +874,29 @@ class PaymentsServiceStub(betterproto2_grpclib.ServiceStub):
 
         return await self._unary_unary(
             "/meshwright.payments.v1.PaymentsService/Charge",
+            message,
+            Payment,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def get_charge(
+        self,
+        message: "GetChargeRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "Payment":
+        """
+        Returns the payment for an order.
+
+        Fails with NOT_FOUND (reason `PAYMENT_NOT_FOUND`) if the order has no payment.
+        """
+
+        return await self._unary_unary(
+            "/meshwright.payments.v1.PaymentsService/GetCharge",
             message,
             Payment,
             timeout=timeout,

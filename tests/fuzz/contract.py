@@ -9,7 +9,7 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mesh.client import UnaryResponse
-from mesh.errors import Metadata
+from mesh.errors import MeshError, Metadata
 from tests.edge.contracts import LIBRARY, compile_image
 from tests.edge.protocols.rest.contract import FEEDS
 
@@ -76,3 +76,6 @@ class Answers:
     async def trailing_metadata(self) -> Metadata:
         """Returns no metadata."""
         return ()
+
+    def stop(self, why: MeshError) -> None:
+        """No call has a token that could end."""

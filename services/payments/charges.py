@@ -6,7 +6,7 @@ from uuid import uuid4
 from mesh.database import Connection
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
-from services.payments import storage
+from services.payments import refund_storage, storage
 from services.payments.domain import Payment, State
 from services.payments.events import publish_failed
 
@@ -69,7 +69,7 @@ async def refund(
     of staff who decided on that. Raises FailedPrecondition, or InvalidArgument for an invalid amount.
     """
     amount = payment.check_refund(amount, await _promised(tx, payment))
-    await storage.insert_refund(tx, storage.Refund(uuid4(), payment.uid, amount, reason, actor), now)
+    await refund_storage.insert(tx, refund_storage.Refund(uuid4(), payment.uid, amount, reason, actor), now)
     await storage.update(tx, payment)
 
 
@@ -81,4 +81,4 @@ async def refund_rest(tx: Connection, payment: Payment, now: datetime) -> None:
 
 async def _promised(tx: Connection, payment: Payment) -> int:
     """Returns the hundredths that the provider has yet to pay back."""
-    return sum(each.amount.hundredths for each in await storage.open_refunds(tx, payment))
+    return sum(each.amount.hundredths for each in await refund_storage.list_open(tx, payment))

@@ -31,7 +31,7 @@ from mesh.money_message import money_of
 from mesh.pagination import read_page
 from mesh.rpc import Call
 from mesh.standard_webhooks import SignatureInvalid, verify
-from services.payments import charges, storage
+from services.payments import charges, ledger_storage, storage
 from services.payments.domain import Actor, Payment, State, uid_of, visible_to
 from services.payments.messages import entry_message, payment_message
 
@@ -90,10 +90,10 @@ class PaymentsHandlers(PaymentsServiceBase):
         """Lists the entries of the ledger."""
         payment = uid_of(request.payment) if request.payment else None
         page = read_page(
-            request.page_size, request.page_token, query=(request.payment,), key_types=storage.LEDGER_KEY_TYPES
+            request.page_size, request.page_token, query=(request.payment,), key_types=ledger_storage.KEY_TYPES
         )
         async with self._database.autocommit() as connection:
-            entries, next_page_token = await storage.list_entries(connection, payment, page)
+            entries, next_page_token = await ledger_storage.list_entries(connection, payment, page)
         messages = [entry_message(entry) for entry in entries]
         return ListLedgerEntriesResponse(entries=messages, next_page_token=next_page_token)
 

@@ -8,7 +8,7 @@ from protobuf.wkt import Timestamp
 from mesh.money import Money
 from mesh.money_message import money_message
 from services.payments.domain import NAME_PREFIX, Failure, Payment
-from services.payments.storage import Entry
+from services.payments.ledger_storage import Entry
 
 
 def payment_message(payment: Payment, *, staff: bool) -> PaymentMessage:

@@ -19,12 +19,12 @@ from prometheus_client import Counter
 from mesh.background import Worker
 from mesh.database import Connection, Database, WorkListener
 from mesh.money_message import money_message
-from services.payments import charges, risk, storage
+from services.payments import charges, ledger_storage, refund_storage, risk, storage
 from services.payments.domain import Failure, Payment, State, capture_posting, refund_posting
 from services.payments.events import publish_about, publish_failed
 from services.payments.messages import payment_message
 from services.payments.provider import Outcome, Provider, ProviderError
-from services.payments.storage import Refund
+from services.payments.refund_storage import Refund
 
 WORKERS: Final = 4
 WORKERS_OF_REPEATS: Final = WORKERS // 2
@@ -113,7 +113,7 @@ class ProviderWorker(Worker):
     async def _refund(self, payment: Payment) -> Record:
         """Asks the provider for the oldest refund only, so that any number of them comes to an end."""
         async with self._database.transaction() as tx:
-            refunds = (await storage.open_refunds(tx, payment))[:1]
+            refunds = (await refund_storage.list_open(tx, payment))[:1]
         for refund in refunds:
             await self._provider.refund(refund.uid, payment.uid, refund.amount)
             ANSWERS.labels("refunded").inc()
@@ -167,7 +167,7 @@ async def _captured(tx: Connection, payment: Payment, now: datetime) -> None:
     if captured is payment:
         return
     await storage.update(tx, captured)
-    await storage.post(tx, captured, capture_posting(captured.amount), now)
+    await ledger_storage.post(tx, captured, capture_posting(captured.amount), now)
     await publish_about(tx, captured, PaymentCaptured(payment=payment_message(captured, staff=False)))
     if payment.cancel_requested:
         await charges.refund_rest(tx, captured, now)
@@ -198,10 +198,10 @@ async def _fail(tx: Connection, payment: Payment, failure: Failure, now: datetim
 
 
 async def _refunded(tx: Connection, payment: Payment, refund: Refund, now: datetime) -> Payment:
-    if not await storage.finish_refund(tx, refund, now):
+    if not await refund_storage.finish(tx, refund, now):
         return payment
     refunded = payment.refund(refund.amount, now)
-    await storage.post(tx, refunded, refund_posting(refund.amount), now)
+    await ledger_storage.post(tx, refunded, refund_posting(refund.amount), now)
     event = PaymentRefunded(
         payment=payment_message(refunded, staff=False), amount=money_message(refund.amount), reason=refund.reason
     )

@@ -1,10 +1,9 @@
-"""The SQL of payments, refunds and the ledger. Every function runs in its caller's transaction."""
+"""The SQL of payments. Every function runs in its caller's transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 
@@ -14,7 +13,8 @@ from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
 from mesh.standard_webhooks import TOLERANCE
-from services.payments.domain import Account, Failure, Finding, Payment, State
+from services.payments import refund_storage
+from services.payments.domain import Failure, Finding, Payment, State
 from services.payments.risk import History
 
 CHANNEL: Final = "payments_due"
@@ -22,9 +22,6 @@ CHANNEL: Final = "payments_due"
 
 KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 """The sort key of list_payments(): create_time, uid."""
-
-LEDGER_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
-"""The sort key of list_entries(): number."""
 
 HISTORY_MAX: Final = 100
 
@@ -47,31 +44,6 @@ _PAYMENT: Final = f"""
     ARRAY(SELECT rule FROM risk_findings WHERE payment_uid = payments.uid ORDER BY rule) AS rules,
     ARRAY(SELECT explanation FROM risk_findings WHERE payment_uid = payments.uid ORDER BY rule) AS explanations
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """An amount that is to be paid back. The actor is the member of staff who refunds it, empty if nobody does, because
-    the order was cancelled.
-    """
-
-    uid: UUID
-    payment: UUID
-    amount: Money
-    reason: str
-    actor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry of the ledger. A debit is positive."""
-
-    number: int
-    posting: UUID
-    account: Account
-    amount: Money
-    payment: UUID
-    create_time: datetime
 
 
 async def lock_order(tx: Connection, order: str) -> None:
@@ -132,7 +104,7 @@ async def update(tx: Connection, payment: Payment, *, wake: bool = True) -> None
     """Writes what can change of a payment, whose row must be locked. It is due at once if the provider is to be asked
     something. `wake` is false for a worker that looks for due payments next.
     """
-    due = payment.waits_for_provider or await _has_open_refunds(tx, payment.uid)
+    due = payment.waits_for_provider or await refund_storage.has_open(tx, payment.uid)
     await tx.execute(
         """
         UPDATE payments SET captured_hundredths = $2, refunded_hundredths = $3, state = $4, failure = $5,
@@ -269,89 +241,6 @@ async def history(tx: Connection, customer: str, now: datetime) -> History:
     return History(row["count_of_hour"], frozenset(row["currencies"]))
 
 
-async def insert_refund(tx: Connection, refund: Refund, now: datetime) -> None:
-    """Records a refund to be paid. The payment must be locked, and updated afterwards."""
-    await tx.execute(
-        """
-        INSERT INTO refunds (uid, payment_uid, amount_hundredths, reason, actor, create_time)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        """,
-        refund.uid,
-        refund.payment,
-        refund.amount.hundredths,
-        refund.reason,
-        refund.actor,
-        now,
-    )
-
-
-async def open_refunds(tx: Connection, payment: Payment) -> list[Refund]:
-    """Returns the refunds of a payment that are still to be paid, the oldest first."""
-    rows = await tx.fetch(
-        """
-        SELECT uid, amount_hundredths, reason, actor FROM refunds WHERE payment_uid = $1 AND done_time IS NULL
-        ORDER BY create_time, uid
-        """,
-        payment.uid,
-    )
-    currency = payment.amount.currency
-    return [
-        Refund(row["uid"], payment.uid, Money(currency, row["amount_hundredths"]), row["reason"], row["actor"])
-        for row in rows
-    ]
-
-
-async def finish_refund(tx: Connection, refund: Refund, now: datetime) -> bool:
-    """Records that an amount was paid back; returns False if that is recorded already."""
-    query = "UPDATE refunds SET done_time = $2 WHERE uid = $1 AND done_time IS NULL RETURNING true"
-    return await tx.fetchval(query, refund.uid, now) is not None
-
-
-async def post(tx: Connection, payment: Payment, posting: dict[Account, Money], now: datetime) -> None:
-    """Adds the entries of a posting to the ledger."""
-    uid = uuid4()
-    await tx.executemany(
-        """
-        INSERT INTO ledger_entries (posting, account, currency, hundredths, payment_uid, create_time)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        """,
-        [
-            (uid, account.value, amount.currency, amount.hundredths, payment.uid, now)
-            for account, amount in posting.items()
-        ],
-    )
-
-
-async def list_entries(tx: Connection, payment: UUID | None, page: Page) -> tuple[Sequence[Entry], str]:
-    """Returns a page of the ledger, the newest first, and the next page's token: of one payment, or of all if None."""
-    conditions, arguments = ["true"], [page.limit]  # type: list[str], list[object]
-    if payment is not None:
-        arguments.append(payment)
-        conditions.append("payment_uid = $2")
-    if page.after:
-        arguments.extend(page.after)
-        conditions.append(f"number < ${len(arguments)}")
-    rows = await tx.fetch(
-        f"""
-        SELECT number, posting, account, currency, hundredths, payment_uid, create_time FROM ledger_entries
-        WHERE {" AND ".join(conditions)} ORDER BY number DESC LIMIT $1
-        """,
-        *arguments,
-    )
-    entries = [
-        Entry(
-            row["number"],
-            row["posting"],
-            Account(row["account"]),
-            Money(row["currency"], row["hundredths"]),
-            row["payment_uid"],
-            row["create_time"],
-        )
-        for row in rows
-    ]
-    return page.split(entries, lambda entry: (entry.number,))
-
-
 async def anonymise(tx: Connection, customer: str) -> None:
     """Removes a customer from their payments, also from those that are begun later, and a member of staff from those
     that they decided on or refunded. Amounts and the ledger stay, as the law on accounting requires. Raises
@@ -370,17 +259,7 @@ async def anonymise(tx: Connection, customer: str) -> None:
         find=f"SELECT uid FROM payments WHERE {reviewed}",
         erase=f"UPDATE payments SET reviewer = '{ERASED_USER}', version = version + 1 WHERE uid = ANY($1::uuid[])",
     )
-    await erase_in_parts(
-        tx,
-        customer,
-        find="SELECT uid FROM refunds WHERE actor = $1 AND actor <> ''",
-        erase=f"UPDATE refunds SET actor = '{ERASED_USER}' WHERE uid = ANY($1::uuid[])",
-    )
-
-
-async def _has_open_refunds(tx: Connection, uid: UUID) -> bool:
-    query = "SELECT true FROM refunds WHERE payment_uid = $1 AND done_time IS NULL LIMIT 1"
-    return await tx.fetchval(query, uid) is not None
+    await refund_storage.anonymise(tx, customer)
 
 
 async def _notify(tx: Connection, uid: UUID) -> None:

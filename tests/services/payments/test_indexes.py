@@ -9,7 +9,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Connection, Database
-from services.payments import storage
+from services.payments import ledger_storage, refund_storage, storage
 from services.payments.domain import State
 from tests.services.indexes import Read, assert_uses_indexes, filled_database, next_page, page
 
@@ -66,14 +66,14 @@ async def open_refunds(tx: Connection) -> None:
     """Reads the open refunds of a payment."""
     payment = await storage.find(tx, PAYMENT)
     assert payment is not None
-    assert len(await storage.open_refunds(tx, payment)) == 1
+    assert len(await refund_storage.list_open(tx, payment)) == 1
 
 
 async def deep_entries(tx: Connection, uid: UUID | None) -> None:
     """Reads two pages."""
-    key_types = storage.LEDGER_KEY_TYPES
-    _, token = await storage.list_entries(tx, uid, page(*key_types, size=1))
-    await storage.list_entries(tx, uid, next_page(key_types, token))
+    key_types = ledger_storage.KEY_TYPES
+    _, token = await ledger_storage.list_entries(tx, uid, page(*key_types, size=1))
+    await ledger_storage.list_entries(tx, uid, next_page(key_types, token))
 
 
 READS: dict[str, Read] = {

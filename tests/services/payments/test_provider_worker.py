@@ -10,7 +10,7 @@ import pytest
 from mesh.database import Database, WorkListener
 from mesh.errors import FailedPrecondition
 from mesh.money import Money
-from services.payments import charges, provider_worker, storage
+from services.payments import charges, ledger_storage, provider_worker, storage
 from services.payments.domain import Account, Failure, State
 from services.payments.provider import Outcome, ProviderError
 from services.payments.provider_worker import ANSWERS, ProviderWorker
@@ -413,7 +413,7 @@ async def test_an_unbalanced_posting_is_refused(shop: Shop, entries: dict[Accoun
     payment = await shop.charge()
     with pytest.raises(asyncpg.RaiseError):
         async with shop.database.transaction() as tx:
-            await storage.post(tx, payment, entries, datetime.now(UTC))
+            await ledger_storage.post(tx, payment, entries, datetime.now(UTC))
     assert await shop.ledger() == {}
 
 

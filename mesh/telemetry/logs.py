@@ -21,6 +21,7 @@ _LOUD_LIBRARIES = {
 
 log = structlog.get_logger()
 _line_writer: "_LineWriter | None" = None
+_calls_are_logged = True
 
 
 class LogSettings(Protocol):
@@ -37,7 +38,7 @@ class LogSettings(Protocol):
 
 def configure_logs(name: str, settings: LogSettings) -> None:
     """Configures logging to standard error, as JSON lines or as text."""
-    global _line_writer  # a process has one log
+    global _line_writer, _calls_are_logged  # a process has one log
     text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -53,7 +54,8 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     failure: list[Any] = [] if text else [_TRACEBACK]
     last = [*named, *failure, renderer]
     output = _Output(sys.stderr)
-    _line_writer = _LineWriter(name, output) if not text and settings.log_level in ("debug", "info") else None
+    _calls_are_logged = settings.log_level in ("debug", "info")
+    _line_writer = _LineWriter(name, output) if _calls_are_logged and not text else None
     # Bypasses the standard library's loggers, which would double the cost of a line: the edge logs one for each call.
     structlog.configure(
         processors=[*shared, *last],
@@ -71,10 +73,10 @@ def configure_logs(name: str, settings: LogSettings) -> None:
 
 def log_call(event: str, fields: Mapping[str, Any]) -> None:
     """Logs a call at the level info: the same line as a structlog logger's, at 0.6 of the cost if it is JSON."""
-    if _line_writer is None:
-        log.info(event, **fields)
-    else:
+    if _line_writer is not None:
         _line_writer.info(event, fields)
+    elif _calls_are_logged:
+        log.info(event, **fields)
 
 
 def _named(name: str) -> Any:

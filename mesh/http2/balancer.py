@@ -152,7 +152,7 @@ class Balancer:
         options: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "server_hostname": self._host}
         loop = asyncio.get_running_loop()
         transport, connection = await loop.create_connection(
-            lambda: Connection(self._keepalive_s, on_change), host, port, family=family, **options
+            lambda: Connection(self._keepalive_s, on_change, self._changed), host, port, family=family, **options
         )
         with contextlib.ExitStack() as stack:
             stack.callback(connection.close)

@@ -27,11 +27,14 @@ class Connection(asyncio.Protocol):
     CallError if the connection fails before.
     """
 
-    def __init__(self, keepalive_s: float, on_change: Callable[["Connection"], None]) -> None:
-        """`on_change` is called when the connection has more room for streams, or stops to accept any. A quiet
-        connection with streams is pinged every `keepalive_s`.
+    def __init__(
+        self, keepalive_s: float, on_change: Callable[["Connection"], None], on_room: Callable[[], None]
+    ) -> None:
+        """`on_room` is called when a stream has ended, `on_change` when the connection has more room for another
+        reason, or stops to accept streams. A quiet connection with streams is pinged every `keepalive_s`.
         """
         self._on_change = on_change
+        self._on_room = on_room
         self._peer = PeerSettings()
         self.is_draining = False
         """Whether no more streams are opened, so that the connection is closed after the last one."""
@@ -171,7 +174,7 @@ class Connection(asyncio.Protocol):
         if self.is_draining:
             self._close_if_idle()
         else:
-            self._on_change(self)
+            self._on_room()
 
     def _overflow(self) -> None:
         self._end(unavailable("the server does not read"), ErrorCode.ENHANCE_YOUR_CALM)

@@ -51,7 +51,7 @@ class Upstream:
         self._loop.close()
 
     async def _receive(self, data: bytes, cut: int) -> None:
-        connection = Connection(300.0, lambda _: None)
+        connection = Connection(300.0, lambda _: None, lambda: None)
         connection.connection_made(_Transport())
         calls = [Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True), Call(MESSAGE_BYTES_MAX, connection.loop)]
         for call in calls:

@@ -61,12 +61,6 @@ async def finish(tx: Connection, refund: Refund, now: datetime) -> bool:
     return await tx.fetchval(query, refund.uid, now) is not None
 
 
-async def has_open(tx: Connection, payment: UUID) -> bool:
-    """Returns whether a payment has refunds that are still to be paid."""
-    query = "SELECT true FROM refunds WHERE payment_uid = $1 AND done_time IS NULL LIMIT 1"
-    return await tx.fetchval(query, payment) is not None
-
-
 async def anonymise(tx: Connection, actor: str) -> None:
     """Removes a member of staff from the refunds that they made."""
     await erase_in_parts(

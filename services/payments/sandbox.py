@@ -50,22 +50,27 @@ class Sandbox:
         if payment_method not in set(Card):
             return Outcome.UNKNOWN_METHOD
         card = Card(payment_method)
-        async with self._database.transaction() as tx:
-            row = await self._ask(tx, key, card, amount)
+        async with self._database.autocommit() as connection:
+            row = await self._ask(connection, key, card, amount)
         silent = {Card.TIMEOUT: 1, Card.UNKNOWN: UNKNOWN_ASKED}.get(card, 0)
         if row["asked"] <= silent:
             raise ProviderError("the sandbox does not answer, as its card says")
         return _OUTCOMES[row["state"]]
 
-    async def _ask(self, tx: Connection, key: UUID, card: Card, amount: Money) -> "asyncpg.Record":
-        """Makes a charge unless there is one, and counts how often it was asked for."""
+    async def _ask(self, connection: Connection, key: UUID, card: Card, amount: Money) -> "asyncpg.Record":
+        """Makes a charge unless there is one, with its reports, and counts how often it was asked for."""
         state = {Card.DECLINED: "declined", Card.LATE: "processing"}.get(card, "authorized")
         now = datetime.now(UTC)
-        row = await tx.fetchrow(
+        row = await connection.fetchrow(
             """
-            INSERT INTO sandbox_charges AS charge (key, card, currency, amount_hundredths, state, create_time, asked)
-            VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (key) DO UPDATE SET asked = charge.asked + 1
-            RETURNING state, asked, xmax = 0 AS is_new
+            WITH charge AS (
+                INSERT INTO sandbox_charges AS old (key, card, currency, amount_hundredths, state, create_time, asked)
+                VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (key) DO UPDATE SET asked = old.asked + 1
+                RETURNING key, state, asked, xmax = 0 AS is_new
+            ), report AS (
+                INSERT INTO sandbox_reports SELECT key, $7, $8 FROM charge WHERE is_new AND $8 > 0
+            )
+            SELECT state, asked FROM charge
             """,
             key,
             card.value,
@@ -73,12 +78,10 @@ class Sandbox:
             amount.hundredths,
             state,
             now,
+            now + self._report_after if card is Card.LATE else now,
+            {Card.LATE: 1, Card.TWICE: 2}.get(card, 0),
         )
         assert row is not None, "the statement returns one"
-        if row["is_new"] and card in {Card.LATE, Card.TWICE}:
-            times = 2 if card is Card.TWICE else 1
-            due_time = now + (self._report_after if card is Card.LATE else timedelta())
-            await tx.execute("INSERT INTO sandbox_reports VALUES ($1, $2, $3)", key, due_time, times)
         return row
 
     async def capture(self, key: UUID) -> Outcome:

@@ -55,9 +55,10 @@ async def lock(tx: Connection, payment: Payment) -> Payment:
     """Locks a payment and its order until the transaction ends, and returns the payment as it is then."""
     query = """
         WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($1, 0)))
-        SELECT FROM locked, payments WHERE uid = $2 FOR UPDATE OF payments
+        SELECT version FROM locked, payments WHERE uid = $2 FOR UPDATE OF payments
     """
-    await tx.execute(query, payment.order, payment.uid)
+    if await tx.fetchval(query, payment.order, payment.uid) == payment.version:
+        return payment
     current = await find(tx, payment.uid)
     assert current is not None, "payments are not deleted"
     return current
@@ -104,13 +105,14 @@ async def update(tx: Connection, payment: Payment, *, wake: bool = True) -> None
     """Writes what can change of a payment, whose row must be locked. It is due at once if the provider is to be asked
     something. `wake` is false for a worker that looks for due payments next.
     """
-    due = payment.waits_for_provider or await refund_storage.has_open(tx, payment.uid)
     await tx.execute(
         """
         UPDATE payments SET captured_hundredths = $2, refunded_hundredths = $3, state = $4, failure = $5,
-            cancel_requested = $6, update_time = $7, version = $8, attempts = 0,
-            due_time = CASE WHEN $9 THEN now() END, reviewer = $10
-        WHERE uid = $1
+            cancel_requested = $6, update_time = $7, version = $8, attempts = 0, reviewer = $9,
+            due_time = CASE
+                WHEN $10 OR EXISTS (SELECT FROM refunds WHERE payment_uid = $1 AND done_time IS NULL) THEN now()
+            END
+        WHERE uid = $1 RETURNING CASE WHEN $11 AND due_time IS NOT NULL THEN pg_notify($12, uid::text) END
         """,
         payment.uid,
         payment.captured.hundredths,
@@ -120,25 +122,25 @@ async def update(tx: Connection, payment: Payment, *, wake: bool = True) -> None
         payment.cancel_requested,
         payment.update_time,
         payment.version,
-        due,
         payment.reviewer,
+        payment.waits_for_provider,
+        wake,
+        CHANNEL,
     )
     if payment.findings:
         await tx.executemany(
             "INSERT INTO risk_findings (payment_uid, rule, explanation) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             [(payment.uid, finding.rule, finding.explanation) for finding in payment.findings],
         )
-    if due and wake:
-        await _notify(tx, payment.uid)
 
 
 async def make_due(tx: Connection, uid: UUID) -> bool:
     """Makes a payment due if it waits for the provider, as if it was not taken yet; returns whether it does."""
-    query = "UPDATE payments SET due_time = now(), attempts = 0 WHERE uid = $1 AND due_time IS NOT NULL RETURNING true"
-    due = await tx.fetchval(query, uid) is not None
-    if due:
-        await _notify(tx, uid)
-    return due
+    query = """
+        UPDATE payments SET due_time = now(), attempts = 0 WHERE uid = $1 AND due_time IS NOT NULL
+        RETURNING true, pg_notify($2, uid::text)
+    """
+    return await tx.fetchval(query, uid, CHANNEL) is not None
 
 
 async def record_report(tx: Connection, report_id: str, now: datetime) -> bool:
@@ -260,10 +262,6 @@ async def anonymise(tx: Connection, customer: str) -> None:
         erase=f"UPDATE payments SET reviewer = '{ERASED_USER}', version = version + 1 WHERE uid = ANY($1::uuid[])",
     )
     await refund_storage.anonymise(tx, customer)
-
-
-async def _notify(tx: Connection, uid: UUID) -> None:
-    await tx.execute("SELECT pg_notify($1, $2::uuid::text)", CHANNEL, uid)
 
 
 def _payment(row: "asyncpg.Record") -> Payment:

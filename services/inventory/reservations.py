@@ -31,8 +31,7 @@ async def reserve(
     wanted = Reservation(order, State.RESERVED, units, expire_time)
     missing = await _take(tx, wanted, [Stock.reserve], now)
     reservation = wanted.move_to(State.REJECTED) if missing else wanted
-    await storage.write(tx, reservation)
-    await storage.insert_units(tx, reservation)
+    await storage.settle(tx, reservation)
     await _publish_outcome(tx, reservation, missing)
     return reservation
 

@@ -197,13 +197,17 @@ async def begin(tx: Connection, order: str, expire_time: datetime) -> Reservatio
 
 async def find_reservation(tx: Connection, order: str) -> Reservation | None:
     """Returns the reservation of an order, locked until the transaction ends; None if it has none."""
-    row = await tx.fetchrow("SELECT state, expire_time FROM reservations WHERE order_name = $1 FOR UPDATE", order)
-    if row is None:
-        return None
-    units = await tx.fetch("SELECT product, quantity FROM reserved_units WHERE order_name = $1", order)
-    return Reservation(
-        order, State(row["state"]), {each["product"]: each["quantity"] for each in units}, row["expire_time"]
+    # The units are as old as the row, so it does not matter that a statement that has waited for its lock reads them as
+    # they were before.
+    row = await tx.fetchrow(
+        """
+        SELECT state, expire_time,
+            ARRAY(SELECT (product, quantity) FROM reserved_units WHERE order_name = reservations.order_name) AS units
+        FROM reservations WHERE order_name = $1 FOR UPDATE
+        """,
+        order,
     )
+    return None if row is None else Reservation(order, State(row["state"]), dict(row["units"]), row["expire_time"])
 
 
 async def write(tx: Connection, reservation: Reservation) -> None:
@@ -216,11 +220,21 @@ async def write(tx: Connection, reservation: Reservation) -> None:
     )
 
 
-async def insert_units(tx: Connection, reservation: Reservation) -> None:
-    """Records the units that an order wants, whether they are reserved or not. They never change."""
-    await tx.executemany(
-        "INSERT INTO reserved_units (order_name, product, quantity) VALUES ($1, $2, $3)",
-        [(reservation.order, product, quantity) for product, quantity in sorted(reservation.units.items())],
+async def settle(tx: Connection, reservation: Reservation) -> None:
+    """Writes the state of a reservation that has begun in this transaction, and the units that its order wants, whether
+    they are reserved or not. They never change.
+    """
+    await tx.execute(
+        """
+        WITH settled AS (UPDATE reservations SET state = $2, expire_time = $3 WHERE order_name = $1)
+        INSERT INTO reserved_units (order_name, product, quantity)
+        SELECT $1, product, quantity FROM unnest($4::text[], $5::integer[]) AS units (product, quantity)
+        """,
+        reservation.order,
+        reservation.state.value,
+        reservation.expire_time,
+        list(reservation.units),
+        list(reservation.units.values()),
     )
 
 

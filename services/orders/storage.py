@@ -58,9 +58,15 @@ async def insert(tx: Connection, order: Order) -> None:
     """Inserts a new order."""
     assert order.wait is not None, "a new order is pending"
     query = """
-        INSERT INTO orders (
-            uid, customer, state, create_time, update_time, version, payment_method, pending_step, step_since
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        WITH placed AS (
+            INSERT INTO orders (
+                uid, customer, state, create_time, update_time, version, payment_method, pending_step, step_since
+            ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        )
+        INSERT INTO order_lines (order_uid, position, product, title, quantity, currency, unit_price_hundredths)
+        SELECT $1, number - 1, product, title, quantity, currency, unit_price_hundredths
+        FROM unnest($10::text[], $11::text[], $12::integer[], $13::text[], $14::bigint[])
+            WITH ORDINALITY AS line (product, title, quantity, currency, unit_price_hundredths, number)
     """
     await tx.execute(
         query,
@@ -73,12 +79,8 @@ async def insert(tx: Connection, order: Order) -> None:
         order.payment_method,
         order.wait.step.value,
         order.wait.since,
+        *zip(*map(_values, order.lines), strict=True),
     )
-    query = """
-        INSERT INTO order_lines (order_uid, position, product, title, quantity, currency, unit_price_hundredths)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-    """
-    await tx.executemany(query, [(order.uid, position, *_values(line)) for position, line in enumerate(order.lines)])
 
 
 def _values(line: OrderLine) -> tuple[object, ...]:

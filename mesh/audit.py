@@ -11,9 +11,11 @@ import structlog
 from mesh.errors import MeshError, PermissionDenied
 from mesh.identity.token_errors import INVALID, REVOKED
 from mesh.rpc import Call
+from mesh.telemetry.log_output import LogOutput
 
-# Wrapped without a level filter: the audit log must not depend on LOG_LEVEL.
-_log: Any = structlog.wrap_logger(structlog.WriteLogger(sys.stderr), wrapper_class=structlog.BoundLogger)
+# Wrapped without a level filter: the audit log must not depend on LOG_LEVEL. Its output never raises: what is recorded
+# is done, and its caller would repeat it after an error.
+_log: Any = structlog.wrap_logger(LogOutput(sys.stderr), wrapper_class=structlog.BoundLogger)
 
 
 def record(event: str, call: Call | None = None, *, account: str = "", **fields: object) -> None:

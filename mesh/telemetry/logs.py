@@ -11,6 +11,8 @@ import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from mesh.telemetry.log_output import LogOutput
+
 # structlog's default also logs the local variables of every frame: passwords, tokens, addresses.
 _TRACEBACK = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
@@ -53,7 +55,7 @@ def configure_logs(name: str, settings: LogSettings) -> None:
     named: list[Any] = [] if text else [_named(name)]
     failure: list[Any] = [] if text else [_TRACEBACK]
     last = [*named, *failure, renderer]
-    output = _Output(sys.stderr)
+    output = LogOutput(sys.stderr)
     _calls_are_logged = settings.log_level in ("debug", "info")
     _line_writer = _LineWriter(name, output) if _calls_are_logged and not text else None
     # Bypasses the standard library's loggers, which would double the cost of a line: the edge logs one for each call.
@@ -94,23 +96,10 @@ def _json(entry: dict[str, Any], default: Callable[[Any], Any]) -> str:
         return json.dumps(entry, default=default)
 
 
-class _Output(structlog.WriteLogger):
-    """An output of log lines that never raises: its reader may have ended, or its disk be full."""
-
-    def msg(self, message: str) -> None:
-        """Writes a line, if that is possible."""
-        try:
-            super().msg(message)
-        except OSError:
-            return
-
-    log = debug = info = warn = warning = error = critical = exception = msg
-
-
 class _LineWriter:
     """The writer of JSON lines that need no more than the chain of processors adds to each."""
 
-    def __init__(self, name: str, output: _Output) -> None:
+    def __init__(self, name: str, output: LogOutput) -> None:
         self._name = name
         self._output = output
 

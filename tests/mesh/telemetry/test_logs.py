@@ -34,23 +34,31 @@ def test_a_logged_error_holds_no_values_of_variables(log_format: str) -> None:
     assert "password-of-ada" not in ran.stderr
 
 
-@pytest.mark.parametrize("device", ["/dev/full", "pipe"])
-def test_logs_that_cannot_be_written_stop_no_work(device: str) -> None:
-    """A process keeps running if the disk of its log is full, or the reader of its log has ended."""
-    code = """
-import structlog
+LOSING = """
+import structlog, sys
+from mesh import audit
 from mesh.settings import ProcessSettings
 from mesh.telemetry import configure_logs
 
-configure_logs("test", ProcessSettings(log_format="json"))
-structlog.get_logger().error("lost")
+configure_logs("test", ProcessSettings(log_format="{log_format}"))
+{line}
 print("worked")
 """
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize("line", ["structlog.get_logger().error('lost')", "audit.record('lost')"])
+@pytest.mark.parametrize("device", ["/dev/full", "pipe", "closed"])
+def test_logs_that_cannot_be_written_stop_no_work(device: str, line: str, log_format: str) -> None:
+    """A process keeps running if the disk of its log is full, or the reader of its log has ended. So it does if a line
+    of the audit log is lost, which may tell of what is committed.
+    """
+    code = LOSING.format(line=f"sys.stderr.close(); {line}" if device == "closed" else line, log_format=log_format)
     if device == "pipe":
         reader, writer = os.pipe()
         os.close(reader)
     else:
-        writer = os.open(device, os.O_WRONLY)
+        writer = os.open("/dev/full", os.O_WRONLY)
     try:
         command = [sys.executable, "-c", code]
         ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer, text=True, check=False, timeout=60)

@@ -28,10 +28,10 @@ def record(event: str, call: Call | None = None, *, account: str = "", **fields:
     _log.info(event, logger="audit", account=account, **fields)
 
 
-def record_change(call: Call, request: object, response: object) -> None:
-    """Logs a call that has succeeded, with the resource in its response, or else the one that its request names."""
+def record_change(call: Call, request: object, response: object, *, outcome: str) -> None:
+    """Logs a call that has ended, with the resource in its response, or else the one that its request names."""
     named = (getattr(response, "name", ""), getattr(request, "name", ""), getattr(request, "parent", ""))
-    record("change", call, method=call.path, resource=next(filter(None, named), ""))
+    record("change", call, method=call.path, resource=next(filter(None, named), ""), outcome=outcome)
 
 
 def record_refusal(error: MeshError, *, method: str, account: str, client: str) -> None:

@@ -108,24 +108,37 @@ class Pipeline:
         await self._serve(context, handle)
 
     async def _answer(self, request: Any, call: Call) -> bytes:
-        response = await self._handler.serve(request, call)
+        try:
+            response = await self._handler.serve(request, call)
+        except BaseException:  # a call that is cancelled, too
+            self._audit_failure(call, request)
+            raise
         self._audit(call, request, response)
         return self._write(response)
 
     async def _send(self, request: Any, call: Call, context: Context) -> None:
         """Sends the responses, each once the client's flow control has room for it."""
         begun = False
-        async with aclosing(self._handler.serve(request, call)) as responses:
-            async for response in responses:
-                if not begun:
-                    await _begin(context)
-                    begun = True
-                await context.write(self._write(response))
+        try:
+            async with aclosing(self._handler.serve(request, call)) as responses:
+                async for response in responses:
+                    if not begun:
+                        await _begin(context)
+                        begun = True
+                    await context.write(self._write(response))
+        except BaseException:  # a call that is cancelled, too
+            self._audit_failure(call, request)
+            raise
         self._audit(call, request)
 
     def _audit(self, call: Call, request: Any, response: Message | None = None) -> None:
         if self._method.policy.audited:
-            audit.record_change(call, request, response)
+            audit.record_change(call, request, response, outcome="succeeded")
+
+    def _audit_failure(self, call: Call, request: Any) -> None:
+        """Records a stream that failed, of whose changes a part may be committed. Unary calls commit all or nothing."""
+        if self._method.policy.audited and self._method.streams:
+            audit.record_change(call, request, None, outcome="failed")
 
     def _write(self, response: Message) -> bytes:
         """Returns a response as bytes. Raises ResourceExhausted if it is too large, with which gRPC would end the call

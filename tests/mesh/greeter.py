@@ -39,7 +39,7 @@ service StreamService {
   }
   rpc Sum(stream GreetRequest) returns (GreetResponse) {
     option (google.api.http) = {post: "/v1/sum" body: "*"};
-    option (meshwright.policy.v1.method) = {scopes: "greet"};
+    option (meshwright.policy.v1.method) = {scopes: "greet" audited: true};
   }
   rpc Echo(stream GreetRequest) returns (stream GreetResponse) {
     option (google.api.http) = {post: "/v1/echo" body: "*"};

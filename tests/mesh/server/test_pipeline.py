@@ -58,8 +58,8 @@ async def test_a_call_that_is_to_be_audited_is_once_it_has_succeeded(greeter: Si
             await unary(channel, SHOUT)(ada, metadata=metadata)
             await unary(channel, GREET)(ada, metadata=metadata)
     changes = [log for log in logs if log.get("logger") == "audit"]
-    assert [(log["event"], log["account"], log["method"], log["resource"]) for log in changes] == [
-        ("change", "users/ada", SHOUT, "Ada")
+    assert [(log["event"], log["account"], log["method"], log["resource"], log["outcome"]) for log in changes] == [
+        ("change", "users/ada", SHOUT, "Ada", "succeeded")
     ]
 
 

@@ -64,7 +64,7 @@ async def test_messages_both_ways_at_once(greeter: SimpleNamespace, issuer: Issu
 
 
 async def test_a_stream_that_is_to_be_audited_is_at_its_end(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """Once, however many messages it had, and not if it failed."""
+    """Once, however many messages it had. The record of one that failed says so: a part may be committed."""
     with capture_logs() as logs:
         async with serving(greeter, issuer, Streams(greeter)) as (_, client):
             async with client.echo(requests(greeter, "a", "b")) as responses:
@@ -73,7 +73,49 @@ async def test_a_stream_that_is_to_be_audited_is_at_its_end(greeter: SimpleNames
                 with pytest.raises(InvalidArgument):
                     await anext(responses)
     changes = [log for log in logs if log.get("logger") == "audit"]
-    assert [(log["event"], log["method"]) for log in changes] == [("change", "/greeter.v1.StreamService/Echo")]
+    assert [(log["event"], log["method"], log["outcome"]) for log in changes] == [
+        ("change", "/greeter.v1.StreamService/Echo", "succeeded"),
+        ("change", "/greeter.v1.StreamService/Echo", "failed"),
+    ]
+
+
+@pytest.mark.parametrize("cause", ["token", "client", "server", "handler"])
+async def test_a_stream_of_requests_that_is_cut_off_is_audited(
+    greeter: SimpleNamespace, issuer: Issuer, cause: str
+) -> None:
+    """It ends with its token, its client, the server, or an error after the first requests."""
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def add(requests: AsyncIterator[Any], _call: Call) -> Any:
+        try:
+            async for _ in requests:
+                began.set()
+                if cause == "handler":
+                    raise NotFound("No such room.")
+        finally:
+            ended.set()
+
+    lifetime_s = 2 if cause == "token" else 600
+    with capture_logs() as logs:
+        async with (
+            asyncio.timeout(30),
+            serving(greeter, issuer, Streams(greeter, sum=add)) as (server, _),
+            grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain,
+        ):
+            await plain.channel_ready()
+            token = issuer.token("users/ada", "greet", exp=time.time() + lifetime_s)
+            call: Any = plain.stream_unary("/greeter.v1.StreamService/Sum")(
+                metadata=(("authorization", f"Bearer {token}"),)
+            )
+            await call.write(greeter.pb.GreetRequest(name="a").to_binary())
+            await began.wait()
+            if cause == "client":
+                call.cancel()
+            if cause == "server":
+                await server.__aexit__()
+            await ended.wait()
+    [change] = [log for log in logs if log.get("logger") == "audit"]
+    assert (change["event"], change["account"], change["outcome"]) == ("change", "users/ada", "failed")
 
 
 async def test_every_message_is_validated(greeter: SimpleNamespace, issuer: Issuer) -> None:

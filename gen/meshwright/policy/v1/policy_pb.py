@@ -128,8 +128,9 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             string degraded_field = 14;
             ```
         audited:
-            True if each successful call is recorded in the audit log of the service, with its caller, the
-            method and the resource. Use it for what staff change on behalf of the shop or of a customer.
+            True if each successful call, and each stream however it ends, is recorded in the audit log of
+            the service, with its caller, the method and the resource. Use it for what staff change on
+            behalf of the shop or of a customer.
 
             ```proto
             bool audited = 15;

@@ -238,15 +238,24 @@ async def test_a_stream_that_ends_while_its_first_message_is_sent(greeter: Simpl
 
 async def test_a_stream_of_requests_ends_with_its_users_token(greeter: SimpleNamespace, issuer: Issuer) -> None:
     """When the token expires, a client that still sends gets the error of calls with it."""
+    began = asyncio.Event()
+
+    async def add(requests: AsyncIterator[Any], _call: Call) -> Any:
+        async for _ in requests:
+            began.set()
+
     async with (
-        serving(greeter, issuer, Streams(greeter)) as (server, _),
+        asyncio.timeout(30),
+        serving(greeter, issuer, Streams(greeter, sum=add)) as (server, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain,
     ):
-        token = issuer.token("users/ada", "greet", exp=time.time() + 0.5)
+        await plain.channel_ready()
+        token = issuer.token("users/ada", "greet", exp=time.time() + 2)
         call: Any = plain.stream_unary("/greeter.v1.StreamService/Sum")(
             metadata=(("authorization", f"Bearer {token}"),)
         )
         await call.write(greeter.pb.GreetRequest(name="a").to_binary())
+        await began.wait()  # the token was valid at the admission, which rejects with the same error
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
     assert caught.value.details() == "The access token has expired. Get a new one."
@@ -256,11 +265,13 @@ async def test_a_stream_ends_with_its_users_token(greeter: SimpleNamespace, issu
     """When the token expires, an open stream ends with the error of calls with it; a workload keeps its stream."""
     ends = {}
     async with (
+        asyncio.timeout(30),
         serving(greeter, issuer, Streams(greeter)) as (server, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain,
     ):
+        await plain.channel_ready()
         for subject in ("users/ada", "workloads/edge"):
-            token = issuer.token(subject, "greet", exp=time.time() + 0.5)
+            token = issuer.token(subject, "greet", exp=time.time() + 0.8)  # the contract's timeout is 1 s
             call: Any = plain.stream_stream("/greeter.v1.StreamService/Echo")(
                 metadata=(("authorization", f"Bearer {token}"),)
             )

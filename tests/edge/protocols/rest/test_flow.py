@@ -232,10 +232,11 @@ async def test_a_stream_ends_with_its_token(
     feeds: Contract, source: Backend, issuer: Issuer, feed: "asyncio.Queue[bytes | None]"
 ) -> None:
     """When the token expires, an open stream ends with the error of calls with it, and so does the service's call."""
-    token = issuer.token("users/ada", "feeds.read", exp=time.time() + 1)
-    headers = {"authorization": f"Bearer {token}", "accept": EVENTS}
     feed.put_nowait(source.message("feeds.v1.Event", '{"number": 1}').to_binary())
-    async with edge_of(feeds, source.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
+    async with asyncio.timeout(30), edge_of(feeds, source.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
+        assert (await client.get("/readyz")).status_code == 200  # it is connected to the service
+        token = issuer.token("users/ada", "feeds.read", exp=time.time() + 2)
+        headers = {"authorization": f"Bearer {token}", "accept": EVENTS}
         response = await client.get("/v1/feeds/x:private", headers=headers)
         again = await client.get("/v1/feeds/x:private", headers=headers)
         while not source.ended:
@@ -272,11 +273,17 @@ async def test_an_upload_ends_with_its_token(
 ) -> None:
     """A client that still sends gets the error of calls with its token, and the service's call ends."""
     private = read(compile_image(FEEDS.replace("{public: true}", '{scopes: "feeds.read"}'), tmp_path))
-    token = f"Bearer {issuer.token('users/ada', 'feeds.read', exp=time.time() + 1)}"
-    async with edge_of(private, source.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client:
+    async with (
+        asyncio.timeout(30),
+        edge_of(private, source.port, verifier=Verifier(issuer, ISSUER, AUDIENCE)) as client,
+    ):
+        assert (await client.get("/readyz")).status_code == 200  # it is connected to the service
         async with wire(client) as connection:
+            token = f"Bearer {issuer.token('users/ada', 'feeds.read', exp=time.time() + 2)}"
             await connection.begin(method, path, authorization=token, content_type=LINES)
             await connection.send(b'{"number": 1}\n')
+            while not source.calls:  # the token was valid at the admission, which rejects with the same error
+                await asyncio.sleep(0.01)
             status, headers = await connection.head()
             error = json.loads(await connection.reader.readexactly(int(headers["content-length"])))["error"]
             assert (status, error["details"][0]["reason"]) == (401, "TOKEN_EXPIRED")

@@ -7,7 +7,17 @@ from typing import Any, TypeVar
 from protobuf import Message
 
 from mesh.database import Connection, Database
-from mesh.errors import FieldViolation, InvalidArgument, MeshError
+from mesh.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    Unauthenticated,
+)
 from mesh.idempotency import stored_responses
 from mesh.idempotency.canonical_form import REQUEST_ID_FIELD, canonical_form
 from mesh.idempotency.stored_responses import RequestKey, StoredResponse
@@ -17,6 +27,19 @@ Res = TypeVar("Res", bound=Message)
 Prepared = TypeVar("Prepared")
 
 REQUEST_ID_LENGTH_MAX = 128
+
+# The errors that tell of the state of the system, which a concurrent call may have changed. The others tell that it
+# doesn't work for now. A look at the database would add to that: an outage would have each call and retry write.
+_OF_STATE = (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    Unauthenticated,
+)
 
 
 async def once(tx: Connection, call: Call, request: Message, effect: Callable[[], Awaitable[Res]]) -> Res:
@@ -52,8 +75,9 @@ async def once_prepared(
     """Runs `prepare` outside of a transaction, then `effect` with its result in one, as once() does.
 
     It is for calls that do something slow, such as calling another service, before their effect. A repeated call skips
-    that: the stored response is looked up first. Raises as once() does, and as `prepare` does unless a concurrent call
-    with the same id has the effect: it may have changed what this one found, such as a password.
+    that: the stored response is looked up first. Raises as once() does, and as `prepare` does. If that error tells of
+    the state of the system, and a concurrent call with the same id has the effect, its response is returned instead: it
+    may have changed what this one found, such as a password.
     """
     key = _key(call, request)
     if key is not None:
@@ -64,7 +88,7 @@ async def once_prepared(
             return earlier
     try:
         prepared = await prepare()
-    except MeshError:
+    except _OF_STATE:
         if key is None or (stored := await _concurrent(database, key, _hash(request))) is None:
             raise
         concurrent: Res = _response(stored, _hash(request), call)

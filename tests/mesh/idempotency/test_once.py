@@ -8,7 +8,7 @@ import pytest
 from protobuf.wkt import StringValue
 
 from mesh.database import Connection, Database
-from mesh.errors import Aborted, InvalidArgument, NotFound
+from mesh.errors import Aborted, Code, InvalidArgument, MeshError, NotFound, error_for
 from mesh.idempotency import RequestKey, forget, forget_caller, once, once_prepared
 from mesh.identity import Caller
 from mesh.rpc import Call
@@ -188,11 +188,26 @@ async def test_of_calls_that_prepare_at_once_one_has_the_effect(database: Databa
     assert await _count(database) == 1
 
 
-async def test_a_call_that_can_not_prepare_waits_for_a_concurrent_one(database: Database) -> None:
+# They tell of the state of the system, which a concurrent call may have changed.
+OF_STATE = {
+    Code.ABORTED,
+    Code.ALREADY_EXISTS,
+    Code.FAILED_PRECONDITION,
+    Code.INVALID_ARGUMENT,
+    Code.NOT_FOUND,
+    Code.OUT_OF_RANGE,
+    Code.PERMISSION_DENIED,
+    Code.UNAUTHENTICATED,
+}
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code in OF_STATE])
+async def test_a_call_that_can_not_prepare_waits_for_a_concurrent_one(database: Database, code: Code) -> None:
     """The first call may have changed what the second one found, and its answer may have been lost."""
     first = asyncio.create_task(_call(database, Note(text="x"), pause_s=0.3))
     await asyncio.sleep(0.1)
-    assert await _unprepared(database, Note(text="x", request_id="r")) == await first == "1"
+    error = error_for(code)("not on sale")
+    assert await _unprepared(database, Note(text="x", request_id="r"), error) == await first == "1"
     assert await _count(database) == 1
 
 
@@ -204,11 +219,26 @@ async def test_a_call_that_can_not_prepare_fails(database: Database, request_id:
     assert await _prepared(database, Note(text="x"), request_id) == ("1", True)
 
 
-async def _unprepared(database: Database, request: Any) -> str:
+@pytest.mark.parametrize("code", [code for code in Code if code not in OF_STATE | {Code.OK}])
+async def test_an_error_that_no_concurrent_call_causes_is_raised_at_once(database: Database, code: Code) -> None:
+    """Without a transaction, which would wait for the concurrent call: an outage makes no call and no retry write."""
+
+    async def effect() -> StringValue:
+        with pytest.raises(MeshError) as caught:
+            await _unprepared(database, Note(request_id="r"), error)
+        assert caught.value is error
+        return StringValue()
+
+    error = error_for(code)("not now")
+    async with asyncio.timeout(30), database.transaction() as tx:
+        await once(tx, _called_by("users/1"), Note(request_id="r"), effect)
+
+
+async def _unprepared(database: Database, request: Any, error: MeshError | None = None) -> str:
     """Makes a call that can't prepare its effect. Returns its answer."""
 
     async def prepare() -> str:
-        raise NotFound("not on sale", reason="GONE")
+        raise error or NotFound("not on sale", reason="GONE")
 
     async def effect(_: Connection, __: str) -> StringValue:
         raise AssertionError("done")

@@ -1,6 +1,7 @@
 """Listening sockets: a port is taken before its server is ready to accept connections."""
 
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -42,10 +43,14 @@ def listen(bound: socket.socket) -> None:
 
 
 def check_alone(together: Sequence[socket.socket]) -> None:
-    """Raises PortInUse if another process listens on the port of these sockets. It may have bound the port too before
-    either listened, and their listen() would share it. Has no effect once one of them listens.
+    """Raises PortInUse if another process listens on the port that these sockets share. It may have bound the port too
+    before either listened, and their listen() would share it. Has no effect once one of them listens.
+
+    A socket alone finds that process by its own listen(). Other systems than Linux refuse a second socket for a port
+    that is bound, also if nobody listens.
     """
-    if not any(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for each in together):
+    shared = len(together) > 1 and sys.platform == "linux"
+    if shared and not any(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for each in together):
         bind(*together[0].getsockname()[:2]).close()
 
 

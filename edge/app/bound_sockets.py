@@ -30,7 +30,7 @@ class BoundSockets:
         return [cls(public, operations, together) for public in together]
 
     def check_alone(self) -> None:
-        """Raises PortInUse if another process listens on the contract's port, and none of these yet."""
+        """Raises PortInUse if another process listens on the contract's port that several of these share."""
         check_alone(self.together)
 
     def refuse(self) -> None:

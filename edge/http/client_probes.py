@@ -2,6 +2,9 @@
 
 Their machine or their network has failed. Or they have closed a connection whose receive buffer is full, because the
 edge reads nothing: their system sends the end behind the data, and gives up after some minutes.
+
+The probes are for connections on which nothing is on its way to the client; StallTimer sees to the others. Behind a
+proxy, such as an ingress or a sidecar, the client is that proxy.
 """
 
 import socket

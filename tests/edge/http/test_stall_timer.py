@@ -2,14 +2,28 @@
 
 import asyncio
 import contextlib
+import ctypes
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from edge.contract.contract import read
 from edge.http.stall_timer import StallTimer
 from mesh.listening import bind
+from tests.edge.backend import Context, backend_of
+from tests.edge.contracts import compile_image
+from tests.edge.protocols.rest.contract import FEEDS, STREAMING
+from tests.edge.protocols.rest.wire import wire
+from tests.edge.served import edge_of
 
 STALL_S: Final = 0.1
+SO_ATTACH_FILTER: Final = 26  # socket(7)
+DROP: Final = struct.pack("HBBI", 0x06, 0, 0, 0)  # the BPF program "return 0"
 
 
 class _Sender(asyncio.Protocol):
@@ -59,3 +73,35 @@ async def test_a_closing_connection_does_not_wait_for_a_client_that_does_not_rea
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
     assert reader.exception() is None or isinstance(reader.exception(), ConnectionError)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems don't say what was acknowledged")
+async def test_a_client_that_vanishes_cancels_its_stream_with_heartbeats(tmp_path: Path) -> None:
+    """Its system acknowledges nothing any more. Linux does not probe it as long as data are on their way."""
+    feeds = read(compile_image(FEEDS, tmp_path))
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.Event().wait()
+
+    async with (
+        backend_of(feeds.registry, STREAMING) as source,
+        edge_of(feeds, source.port, stream_heartbeat_s=0.1, stall_s=0.5) as client,
+        wire(client) as connection,
+    ):
+        source.stream = stream
+        await connection.begin("GET", "/v1/feeds/x:watch", accept="text/event-stream")
+        await connection.head()
+        for _ in range(20):
+            await connection.chunk()
+        assert not source.ended, "a client that is there stays connected"
+        drop_all(connection.writer.get_extra_info("socket"))
+        async with asyncio.timeout(30):
+            while not source.ended:
+                await asyncio.sleep(0.01)
+
+
+def drop_all(sock: socket.socket) -> None:
+    """Makes the system drop whatever arrives for the socket, so that it answers nothing."""
+    program = ctypes.create_string_buffer(DROP, len(DROP))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))

@@ -149,9 +149,9 @@ class Postgres(Server):
             await _run(user, str(_program("initdb")), "-D", str(new), *login, *locale)
         finally:
             password.unlink()
+        self.data.unlink(missing_ok=True)  # a link whose target is gone, as after the container that had it
         new.rename(place / "data")
         if place != self.folder:
-            self.data.unlink(missing_ok=True)  # its target may be gone, as after the container that had it
             self.data.symlink_to(place / "data")
 
     def _password(self, role: str) -> str:

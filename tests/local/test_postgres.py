@@ -133,6 +133,14 @@ async def test_data_that_is_gone_is_made_anew(private: Path) -> None:
         await postgres.create_databases("orders")
 
 
+async def test_data_of_another_user_that_is_gone_is_made_anew(folder: Path) -> None:
+    """A folder in which root kept a link to the data, which is gone, is taken over by one who needs no link."""
+    (folder / "data").symlink_to(folder / "gone")
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+    assert not (folder / "data").is_symlink()
+
+
 async def test_the_data_of_a_removed_folder_is_removed(private: Path) -> None:
     """The next new cluster does it; those of folders that exist stay."""
     for name in ("kept", "removed"):

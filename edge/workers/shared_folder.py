@@ -5,14 +5,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+import structlog
 from prometheus_client import values
 
 from edge.workers.metric_file import MetricFile
 from mesh.errors import MeshError
+
+log = structlog.get_logger()
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -25,15 +28,24 @@ def shared_folder() -> Iterator[Path]:
     except OSError as error:
         text = f"Several workers need a temporary folder for their metrics: {error}. Name a writable one in TMPDIR."
         raise MeshError(text) from error
-    with folder as name:
+    with folder as name, ExitStack() as held:
         os.environ[VARIABLE] = name
-        # systemd removes what is old from folders such as /tmp, but not below a folder with a lock: tmpfiles.d(5)
-        lock = os.open(name, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_SH)
         try:
-            yield Path(name)
-        finally:
-            os.close(lock)
+            held.enter_context(_lock(name))
+        except OSError as error:  # not every file system has locks
+            log.warning("could not lock the folder of metrics, which systemd may clean up", error=str(error))
+        yield Path(name)
+
+
+@contextmanager
+def _lock(folder: str) -> Iterator[None]:
+    """Locks a folder: systemd removes what is old from such as /tmp, but not below one with a lock: tmpfiles.d(5)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def keep_metrics_of(worker: int) -> None:

@@ -1,5 +1,6 @@
 """The folder that workers share."""
 
+import errno
 import fcntl
 import os
 
@@ -16,4 +17,17 @@ def test_the_folder_has_a_lock_while_it_exists(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(BlockingIOError):
             fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(cleaner)
+    assert not folder.exists()
+
+
+def test_a_folder_without_locks_is_used_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems have none."""
+
+    def refuse(_: int, __: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with shared_folder() as folder:
+        assert folder.is_dir()
     assert not folder.exists()

@@ -1,6 +1,9 @@
 """The files in which workers keep their metrics, which survive a full disk."""
 
+import errno
+import math
 import os
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +13,7 @@ from prometheus_client.mmap_dict import MmapedDict
 log = structlog.get_logger()
 
 SIZE_FIRST: Final = 1 << 16
+PAUSE_S: Final = 1.0
 
 
 class MetricFile(MmapedDict):
@@ -22,6 +26,7 @@ class MetricFile(MmapedDict):
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         """Opens the file. If there is no room for it, or its folder was removed, the values stay in memory."""
         self._lacks_room = False
+        self._full_until_s = -math.inf
         try:
             _create(Path(filename))
         except OSError as error:
@@ -48,11 +53,23 @@ class MetricFile(MmapedDict):
             self._report(error)
 
     def _init_value(self, key: str) -> None:
-        file: Any = self._f
         # The library doubles the file for a value that it has no room for, which takes 40 bytes beside its key.
         if self._used + len(key.encode()) + 40 > self._capacity:
-            os.posix_fallocate(file.fileno(), 0, 2 * self._capacity)
+            self._allocate(2 * self._capacity)
         super()._init_value(key)  # type: ignore[no-untyped-call]
+
+    def _allocate(self, size: int) -> None:
+        """Allocates room on the disk. Raises OSError if there is none, and for a second afterwards without a try: all
+        metrics of the process wait for this one, and each call would try several times.
+        """
+        file: Any = self._f
+        if time.monotonic() < self._full_until_s:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            self._full_until_s = time.monotonic() + PAUSE_S
+            raise
 
     def _report(self, error: OSError) -> None:
         if not self._lacks_room:

@@ -1,7 +1,10 @@
 """The files in which workers keep their metrics."""
 
+import errno
+import os
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -50,6 +53,27 @@ def test_values_without_room_are_left_out(tmp_path: Path) -> None:
     values = values_in(path)
     assert 0 < len(values) < 5000
     assert values == {f"key {number}": float(number) for number in range(len(values))}
+
+
+def test_a_full_disk_is_seldom_asked_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call counts: each would ask several times, and all metrics wait for the answer."""
+    answers: list[str] = []
+
+    def refuse(*_: int) -> None:
+        answers.append("full")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with closing(MetricFile(str(tmp_path / "counter_0.db"))) as file:
+        monkeypatch.setattr(os, "posix_fallocate", refuse)
+        for now in (10.0, 10.9, 11.1):
+            monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+            for number in range(5000):
+                file.write_value(f"key {number}", number, 0.0)
+            assert len(answers) == (1 if now < 11 else 2)
+        monkeypatch.undo()
+        monkeypatch.setattr(time, "monotonic", lambda: 12.2)
+        file.write_value("key 4999", 1.0, 0.0)
+        assert file.read_value("key 4999") == (1.0, 0.0), "there is room again"
 
 
 def test_a_file_that_can_not_be_made_stays_in_memory(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Console:
                 if self._texts.empty():
                     self._say_left_out()
             self._say_left_out()
-        except OSError:  # the reader has closed the pipe: stop, as when a terminal is closed
+        except OSError:  # the reader has closed the pipe: as if a terminal was closed, stop, but not under nohup(1)
             if not self._closed:
                 os.kill(os.getpid(), signal.SIGHUP)
 

@@ -90,7 +90,7 @@ class Postgres(Server):
         """
         try:
             lines = self._lock_file.read_text().splitlines()
-        except FileNotFoundError:
+        except OSError:  # it does not exist yet, or there are too many open files
             return False
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 

@@ -113,8 +113,9 @@ class RestartLoop:
     async def run(self) -> None:
         """Starts the process, and again whenever it ends, until cancelled. Raises SetupError if it never gets ready."""
         while True:
+            child = await self._start()
             started_s = time.monotonic()
-            exit_code = await self._run_once()
+            exit_code = await self._attend(child)
             if exit_code is None:
                 self.state.crashes = 0
                 continue
@@ -128,27 +129,31 @@ class RestartLoop:
                     f"{self.state.name} {describe_end(exit_code)} {EARLY_ENDS_MAX} times before it was ready; "
                     f"see its log: {self._log_path}"
                 )
-            await self._pause(describe_end(exit_code))
-
-    async def _pause(self, end: str) -> None:
-        """Waits before the next start: longer after each crash, and only until a restart is requested. `end` is the
-        cause as a predicate.
-        """
-        crashes = self.state.crashes
-        pause_s = min(RESTART_PAUSE_S_MIN * 2 ** max(crashes - 1, 0), RESTART_PAUSE_S_MAX)
-        self._console.report(f"{self.state.name} {end}; starting it again in {pause_s:g} s")
-        if crashes == CRASH_LOOP_MIN:
-            self._console.report(f"{self.state.name} is in a crash loop; see its log: {self._log_path}")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await self._restart_requested.wait()
+            pause_s = self._announce_start(describe_end(exit_code), self.state.crashes)
+            if self.state.crashes == CRASH_LOOP_MIN:
+                self._console.report(f"{self.state.name} is in a crash loop; see its log: {self._log_path}")
+            if await self._pause(pause_s):
                 self.state.crashes = 0
 
-    async def _run_once(self) -> int | None:
-        """Runs the process once. Returns its exit code, or None if it was stopped for a restart. Stops the process when
-        cancelled.
+    def _announce_start(self, cause: str, failures: int) -> float:
+        """Returns the pause before the next start, which is longer after each failure, and reports it with its cause, a
+        predicate.
         """
-        child = await self._start()
+        pause_s: float = min(RESTART_PAUSE_S_MIN * 2 ** max(failures - 1, 0), RESTART_PAUSE_S_MAX)
+        self._console.report(f"{self.state.name} {cause}; starting it again in {pause_s:g} s")
+        return pause_s
+
+    async def _pause(self, pause_s: float) -> bool:
+        """Waits, but only until a restart is requested. Returns whether it was."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                return await self._restart_requested.wait()
+        return False
+
+    async def _attend(self, child: Child) -> int | None:
+        """Waits for the end of the process. Returns its exit code, or None if it was stopped for a restart. Stops the
+        process when cancelled.
+        """
         async with asyncio.TaskGroup() as watchers:
             copying = watchers.create_task(self._copy_output(child))
             becoming_ready = watchers.create_task(self._await_ready(child))
@@ -156,8 +161,7 @@ class RestartLoop:
             ended = watchers.create_task(child.wait())
             try:
                 self.state.pid = child.pid
-                with suppress(psutil.NoSuchProcess):  # it has ended already
-                    self.state.started_at = psutil.Process(child.pid).create_time()
+                self.state.started_at = _start_time(child.pid)
                 self._save()
                 await asyncio.wait({ended, requested}, return_when=asyncio.FIRST_COMPLETED)
                 return None if requested.done() else ended.result()
@@ -173,8 +177,9 @@ class RestartLoop:
 
     async def _start(self) -> Child:
         """Starts the process. Once it has been ready, tries again if the system has no room for it: for a full disk, or
-        too many processes or files, the others need not end.
+        too many processes or files, the others need not end. These failures are no crashes: no log tells of them.
         """
+        failures = 0
         while True:
             self._restart_requested.clear()
             try:
@@ -182,9 +187,9 @@ class RestartLoop:
             except OSError as error:
                 if not self.was_ready.is_set():
                     raise
-                self.state.crashes += 1
-                self._save()
-                await self._pause(f"can't be started: {error.strerror}")
+                failures += 1
+                if await self._pause(self._announce_start(f"can't be started: {error.strerror}", failures)):
+                    failures = 0
 
     async def _stop(self, child: Child, copying: asyncio.Task[None]) -> None:
         """Stops a process, and waits for the end of its output."""
@@ -217,6 +222,15 @@ class RestartLoop:
 async def _all_ready(loops: Sequence[RestartLoop]) -> None:
     for loop in loops:
         await loop.was_ready.wait()
+
+
+def _start_time(pid: int) -> float:
+    """Returns when the process started, in seconds since the epoch; now, if the system can't tell."""
+    try:
+        started_at: float = psutil.Process(pid).create_time()
+    except (psutil.Error, OSError):  # it has ended already, or there are too many open files
+        return time.time()
+    return started_at
 
 
 def describe_end(exit_code: int) -> str:

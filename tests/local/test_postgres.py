@@ -62,6 +62,12 @@ async def test_another_program_may_have_the_id_of_a_killed_server(folder: Path) 
         await other.wait()
 
 
+async def test_a_server_whose_lock_file_can_not_be_read_is_not_ready(folder: Path) -> None:
+    """As while too many files are open: the supervisor asks again."""
+    (folder / "data" / "postmaster.pid").mkdir(parents=True)
+    assert not await Postgres(folder).ready(1)
+
+
 async def test_a_role_opens_its_own_database_only(folder: Path) -> None:
     """The role of a service can't connect to another database, and a wrong password is rejected."""
     async with Postgres(folder) as postgres:

@@ -8,18 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from local import supervisor as supervisor_module
 from local.child import Command
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console
 from local.ports import free_ports
-from local.state import CRASH_LOOP_MIN, ProcessState, State
+from local.state import CRASH_LOOP_MIN, STEADY_S, ProcessState, State
 from local.supervised_process import MeshProcess
 from local.supervisor import Supervisor, describe_end, end_leftovers
 
@@ -87,7 +90,9 @@ async def test_a_process_that_can_not_start_for_a_while_ends_no_other(
     """The system has no room for it: the supervisor tries again, and reports the cause."""
     [port] = free_ports(1)
     output = io.BytesIO()
-    failures = [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EAGAIN, "Try again")]
+    failures = [OSError(errno.ENOSPC, "No space left on device")] * CRASH_LOOP_MIN + [
+        OSError(errno.EAGAIN, "Try again")
+    ]
     command = MeshProcess.command
 
     async def hindered(process: MeshProcess) -> Command:
@@ -111,6 +116,41 @@ async def test_a_process_that_can_not_start_for_a_while_ends_no_other(
             assert not running.done()
             running.cancel()
     assert b"first can't be started: No space left on device; starting it again in" in output.getvalue()
+    assert b"crash loop" not in output.getvalue(), "its log would not tell the cause"
+
+
+async def test_a_process_whose_start_time_can_not_be_read_keeps_running(
+    home: Home, console: Console, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor may have too many open files at that moment."""
+
+    def refuse(_: psutil.Process) -> float:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(psutil.Process, "create_time", refuse)
+    [port] = free_ports(1)
+    process = dummy("first", port, record)
+    async with Supervisor(home, console, [process]) as supervisor:
+        supervisor.start(process)
+        await supervisor.ready(process)
+
+
+async def test_the_wait_for_a_start_makes_no_crash_a_stable_run(
+    home: Home, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that crashes at once each time is in a crash loop, however long it could not be started."""
+    clock = [0.0]
+    command = MeshProcess.command
+
+    async def delayed(process: MeshProcess) -> Command:
+        clock[0] += 2 * STEADY_S
+        return await command(process)
+
+    monkeypatch.setattr(MeshProcess, "command", delayed)
+    monkeypatch.setattr(supervisor_module, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    [port] = free_ports(1)
+    process = dummy("first", port, record, "die-later")
+    await run_until_said(home, io.BytesIO(), process, "first is in a crash loop", 1)
 
 
 async def test_groups_stop_in_reverse_order(home: Home, console: Console, record: Path) -> None:

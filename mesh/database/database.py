@@ -152,8 +152,9 @@ class Database:
 
     @asynccontextmanager
     async def session(self, *, writable: bool = False) -> AsyncIterator[Session]:
-        """Opens a connection outside the pool, for LISTEN, for advisory locks that outlive a transaction, and for what
-        is kept although a transaction may be undone: two connections of the pool would wait for each other.
+        """Opens a connection outside the pool: for LISTEN, for advisory locks that outlive a transaction, and for a
+        write that is kept although the caller's transaction may be undone. Whoever holds a connection of the pool must
+        not wait for a second one: callers that each hold one would wait for one another.
 
         Raises as transaction() does, and Unavailable if it is to be `writable` and the server is read-only.
         """

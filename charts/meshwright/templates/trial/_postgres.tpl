@@ -23,8 +23,9 @@ lifecycle:
 
 {{/*
 The connections that the pods of all services may hold, and 20 more. A pod holds its pool and at most 3
-sessions that wait for notifications or hold locks. In a rolling update a service has its old pods and
-its new ones. Takes root; databases, the names of the services that have one.
+sessions: those of its inbox, its relay and its listener, or of notifications' inbox and of the two
+workers that mail, which record a mail although their transaction may fail. In a rolling update a
+service has its old pods and its new ones. Takes root; databases, the names of the services that have one.
 */}}
 {{- define "meshwright.postgres-connections" -}}
 {{- $connections := 20 }}

@@ -18,6 +18,11 @@ SHIPMENT_EVENTS_MAX: Final = 100
 RETRY_AGE_MAX: Final = timedelta(days=1)
 """The age of an order from which a step is not retried: customers no longer expect to be charged for it."""
 
+LEASE: Final = timedelta(seconds=30)
+"""The time for which a process has the order that it gives up to itself: longer than it takes to ask for the payment
+and to write the end, and much shorter than the limits of most steps.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
@@ -87,11 +92,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A pending order's wait for a step. `retry_time` is None until the step is retried."""
+    """A pending order's wait for a step. Its limit counts from `retry_time`, which is None until the step is retried or
+    the order is given up.
+    """
 
     step: PendingStep
     since: datetime
     retry_time: datetime | None = None
+
+    def is_as(self, other: "Wait | None") -> bool:
+        """Returns whether the other one is the same wait, however often it was retried."""
+        return other is not None and (self.step, self.since) == (other.step, other.since)
 
 
 class CancelReason(enum.Enum):
@@ -313,6 +324,12 @@ class Order:
         """Returns the pending order with its step being retried. For its readers it does not change."""
         assert self.wait is not None, "only a pending order is retried"
         return replace(self, wait=replace(self.wait, retry_time=now))
+
+    def give_up(self, limit: timedelta, now: datetime) -> Self:
+        """Returns the pending order taken to be cancelled, as if it had been retried when its limit is exceeded again
+        after LEASE, should that fail.
+        """
+        return self.retry(now - limit + LEASE)
 
     def time_out(self, now: datetime) -> Self:
         """Returns the order after it has waited for too long."""

@@ -54,15 +54,15 @@ class Sweeper(Worker):
         """Retries or cancels one order. Returns False if none waits for this step for too long.
 
         No transaction is open during calls. A process that dies before it has retried leaves the order to be cancelled,
-        one that dies before it has cancelled leaves that to the next sweep, after the limit.
+        one that dies before it has cancelled leaves that to the first sweep after LEASE.
         """
-        now = datetime.now(UTC)
+        now, limit = datetime.now(UTC), self._limits.of(step)
         async with self._database.transaction() as tx:
-            order = await storage.take_overdue(tx, step, now - self._limits.of(step))
+            order = await storage.take_overdue(tx, step, now - limit)
             if order is None:
                 return False
             retried = order.can_retry(now)
-            taken = order.retry(now)
+            taken = order.retry(now) if retried else order.give_up(limit, now)
             await saga.change(tx, order, taken, saga.SOURCE)
         log.warning("order waited for too long", order=order.name, step=step.value, retried=retried)
         if retried:
@@ -73,19 +73,22 @@ class Sweeper(Worker):
         return True
 
     async def _give_up(self, order: Order, step: PendingStep) -> None:
-        """Cancels an order, unless its payment leads it on or it has changed meanwhile."""
+        """Cancels an order, unless its payment leads it on or it has gone on meanwhile."""
+        assert order.wait is not None, "only a pending order is given up"
         outcome = await self._late_outcome(order, step)
         async with self._database.transaction() as tx:
             current = await storage.find(tx, order.uid, lock=True)
             assert current is not None, "orders are never deleted"
             now = datetime.now(UTC)
             changed, actor = outcome(current, now), Payments.NAME
-            if timed_out := changed.wait == order.wait:
+            if timed_out := order.wait.is_as(changed.wait):
                 changed, actor = changed.time_out(now), saga.SOURCE
             await saga.change(tx, current, changed, actor)
         if timed_out:
             SWEPT.labels(step.value, "cancelled").inc()
             await self._compensate(changed)
+        elif changed is not current:
+            SWEPT.labels(step.value, "resolved").inc()
 
     async def _late_outcome(self, order: Order, step: PendingStep) -> Outcome:
         """Returns the effect of the payment as payments has it, whose event may be late. There is none if the order

@@ -1,5 +1,6 @@
 """Stand-ins for inventory and payments, whose responses over gRPC tests choose."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -28,15 +29,18 @@ from tests.services.calls import serving, standing_in_for
 @dataclass
 class Others:
     """The stand-ins. They respond to Reserve and Charge with a state, or are unavailable if it is None, and to Commit
-    unless it is to fail. A payment may have failed before. `later_state` is that of a payment that is asked for later.
+    unless it is to fail. A payment may have failed before. `later_state` is that of a payment that is asked for later,
+    unless payments is `silent` then.
     """
 
     reservation_state: Reservation.State | None = None
     payment_state: Payment.State | None = None
     payment_failure: Payment.Failure = Payment.Failure.UNSPECIFIED
     later_state: Payment.State | None = None
+    silent: bool = False
     commit_failure: MeshError | None = None
     requests: list[ReserveRequest | ChargeRequest] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     committed: list[str] = field(default_factory=list)
     undone: list[tuple[str, str]] = field(default_factory=list)
 
@@ -64,7 +68,10 @@ class Others:
         return charged
 
     async def get_charge(self, request: GetChargeRequest, _: Call) -> Payment:
-        """Responds with the payment as it is later."""
+        """Records the order and responds with the payment as it is later."""
+        self.asked.append(request.order)
+        if self.silent:
+            await asyncio.Event().wait()
         if self.later_state is None:
             raise NotFound("there is no payment")
         return payment(Order(name=request.order, uid="1"), self.later_state)

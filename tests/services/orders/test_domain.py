@@ -9,6 +9,7 @@ import pytest
 from mesh.errors import Aborted, FailedPrecondition, NotFound
 from mesh.money import Money
 from services.orders.domain import (
+    LEASE,
     RETRY_AGE_MAX,
     SHIPMENT_EVENTS_MAX,
     Actor,
@@ -185,9 +186,30 @@ def test_an_overdue_order_is_retried_once() -> None:
 
 
 def test_a_retry_is_no_new_version() -> None:
-    """Readers and their etags do not notice it."""
-    retried = order().retry(LATER)
-    assert (retried.etag, retried.update_time) == ("1", NOW)
+    """Readers and their etags do not notice it, nor that an order is given up."""
+    for retried in (order().retry(LATER), order().give_up(timedelta(hours=1), LATER)):
+        assert (retried.etag, retried.update_time) == ("1", NOW)
+
+
+@pytest.mark.parametrize("limit", [timedelta(seconds=1), LEASE, timedelta(days=1)])
+@pytest.mark.parametrize("step", PendingStep)
+def test_an_order_that_is_given_up_is_overdue_again_after_the_lease(limit: timedelta, step: PendingStep) -> None:
+    """Whatever its limit is, which counts from the time of the retry. It is not retried, and is still in its wait."""
+    waiting = order(step=step)
+    given_up = waiting.give_up(limit, LATER)
+    assert given_up.wait is not None
+    assert given_up.wait.retry_time is not None
+    assert given_up.wait.retry_time + limit == LATER + LEASE
+    assert not given_up.can_retry(LATER)
+    assert given_up.wait.is_as(waiting.wait)
+
+
+def test_another_step_is_another_wait() -> None:
+    """So is the end of the order."""
+    waiting = order().wait
+    assert waiting is not None
+    assert not waiting.is_as(order().reserve_stock(NOW).wait)
+    assert not waiting.is_as(order().time_out(LATER).wait)
 
 
 def test_a_confirmed_order_is_shipped() -> None:

@@ -237,6 +237,12 @@ class Saga(RuleBasedStateMachine):
         if self.order.can_retry(self.now):
             self._sweep()
 
+    @rule()
+    def sweeper_dies(self) -> None:
+        """Before it has cancelled the order that it gave up."""
+        if self.order.wait is not None and not self.order.can_retry(self.now):
+            self.order = self.order.give_up(timedelta(minutes=1), self.now)
+
     def _sweep(self) -> None:
         if self.order.can_retry(self.now):
             self.order = self.order.retry(self.now)

@@ -10,7 +10,9 @@ from meshwright.inventory.v1.inventory_pb import OrderedUnits, Reservation, Rese
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderPlaced, PaymentRequested
 from meshwright.orders.v1.orders_pb import Order
 from meshwright.payments.v1.payments_pb import ChargeRequest, Payment
+from prometheus_client import REGISTRY
 
+from services.orders import domain
 from services.orders.clients import Inventory, Payments
 from services.orders.domain import Limits
 from services.orders.sweeper import Sweeper
@@ -128,18 +130,26 @@ async def test_a_payment_that_is_still_pending_is_cancelled(shop: Shop) -> None:
     assert (await shop.get(placed.name)).state is Order.State.CANCELLED
 
 
+def resolved(reviewed: bool) -> float:
+    """Returns the number of orders that went on with a payment whose event was late."""
+    labels = {"step": "payment_review" if reviewed else "payment", "action": "resolved"}
+    return REGISTRY.get_sample_value("orders_swept_total", labels) or 0
+
+
 @pytest.mark.parametrize("reviewed", [False, True])
 async def test_a_payment_whose_event_is_late_is_not_paid_back(shop: Shop, reviewed: bool) -> None:
     """The retry only began it, and its event has not got through since. The order is confirmed instead of cancelled,
     and the event changes nothing.
     """
     shop.others.payment_state, shop.others.later_state = Payment.State.PENDING, CAPTURED
+    before = resolved(reviewed)
     placed = await shop.create(("products/spade", 1))
     await shop.reserve(placed)
     if reviewed:
         await shop.hold(placed)
     async with sweeping(shop, payment=AT_ONCE, review=AT_ONCE):
         confirmed = await until(shop, placed, state=Order.State.CONFIRMED)
+    assert resolved(reviewed) == before + 1
     assert confirmed.payment == "payments/1"
     assert (shop.others.undone, (await shop.changes(placed.name))[-1].actor) == ([], "payments")
     await shop.capture(placed)
@@ -163,6 +173,52 @@ async def test_another_outcome_whose_event_is_late_counts_too(
     async with sweeping(shop, payment=AT_ONCE):
         found = await until(shop, placed, state=state, step=step)
     assert found.cancel_reason is not Order.CancelReason.TIMED_OUT
+
+
+async def test_an_order_is_cancelled_while_payments_is_silent(shop: Shop) -> None:
+    """One process asks it, although the limit passes several times until the call fails."""
+    shop.others.payment_state, shop.others.silent = Payment.State.PENDING, True
+    placed = await shop.create(("products/spade", 1))
+    await shop.reserve(placed)
+    async with sweeping(shop, payment=AT_ONCE), sweeping(shop, payment=AT_ONCE):
+        cancelled = await until(shop, placed, state=Order.State.CANCELLED)
+    assert cancelled.cancel_reason is Order.CancelReason.TIMED_OUT
+    assert shop.others.asked == [placed.name]
+
+
+async def test_two_processes_cancel_an_order_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a call takes longer than the lease, another process takes the order as well."""
+    monkeypatch.setattr(domain, "LEASE", AT_ONCE)
+    shop.others.payment_state, shop.others.silent = Payment.State.PENDING, True
+    placed = await shop.create(("products/spade", 1))
+    await shop.reserve(placed)
+    async with sweeping(shop, payment=AT_ONCE), sweeping(shop, payment=AT_ONCE):
+        await until(shop, placed, state=Order.State.CANCELLED)
+        await eventually_undone(shop, placed)
+    assert len(shop.others.asked) > 1
+    assert (await shop.event_types()).count(OrderCancelled) == 1
+
+
+async def test_an_order_that_a_process_gave_up_is_cancelled_by_the_next(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process stopped while it asked for the payment. The order does not wait for the whole limit again, and staff
+    see it meanwhile.
+    """
+    monkeypatch.setattr(domain, "LEASE", AT_ONCE)
+    shop.others.silent = True
+    placed = await shop.create(("products/spade", 1))
+    await shop.reserve(placed)
+    await shop.hold(placed)
+    await shop.age(placed, 60 * 24 * 20)
+    async with sweeping(shop, review=NEVER), asyncio.timeout(PATIENCE_S):
+        while not shop.others.asked:
+            await asyncio.sleep(0.02)
+    assert await shop.stuck() == [placed.name]
+    shop.others.silent = False
+    async with sweeping(shop, review=NEVER):
+        cancelled = await until(shop, placed, state=Order.State.CANCELLED)
+    assert cancelled.cancel_reason is Order.CancelReason.TIMED_OUT
 
 
 async def test_a_review_is_cancelled_without_a_retry(shop: Shop) -> None:

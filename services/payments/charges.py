@@ -20,7 +20,7 @@ async def charge(
     of the order was cancelled before there was one.
     """
     await storage.lock_order(tx, order)
-    if (current := await storage.find_of_order(tx, order)) is not None:
+    if (current := await storage.lock_of_order(tx, order)) is not None:
         return current
     if await storage.is_cancelled(tx, order):
         raise FailedPrecondition(
@@ -37,7 +37,7 @@ async def charge(
 async def cancel(tx: Connection, order: str, now: datetime) -> Payment | None:
     """Ends the payment of an order, and pays back what was captured. Returns None if there is none."""
     await storage.lock_order(tx, order)
-    payment = await storage.find_of_order(tx, order)
+    payment = await storage.lock_of_order(tx, order)
     if payment is None:
         await storage.mark_cancelled(tx, order, now)
         return None

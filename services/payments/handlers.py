@@ -125,8 +125,8 @@ class PaymentsHandlers(PaymentsServiceBase):
 
     async def get_charge(self, request: GetChargeRequest, call: Call) -> PaymentMessage:
         """Returns the payment for an order."""
-        async with self._database.transaction() as tx:
-            payment = await storage.find_of_order(tx, request.order)
+        async with self._database.autocommit() as connection:
+            payment = await storage.find_of_order(connection, request.order)
         if payment is None:
             raise NotFound(f"{request.order} has no payment.", reason="PAYMENT_NOT_FOUND")
         return payment_message(payment, staff=False)

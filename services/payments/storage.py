@@ -191,7 +191,13 @@ async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Payment | No
 
 
 async def find_of_order(tx: Connection, order: str) -> Payment | None:
-    """Returns the payment for an order, locked until the transaction ends; None if there is none."""
+    """Returns the payment for an order, None if there is none."""
+    row = await tx.fetchrow(f"SELECT {_PAYMENT} FROM payments WHERE order_name = $1", order)
+    return None if row is None else _payment(row)
+
+
+async def lock_of_order(tx: Connection, order: str) -> Payment | None:
+    """Locks the payment for an order until the transaction ends, and returns it; None if there is none."""
     uid = await tx.fetchval("SELECT uid FROM payments WHERE order_name = $1 FOR UPDATE", order)
     return None if uid is None else await find(tx, uid)
 

@@ -327,6 +327,15 @@ async def test_orders_asks_for_a_payment_without_charging(handlers: PaymentsHand
     assert (await handlers.get_charge(request, call)).state is Payment.State.CAPTURED
 
 
+async def test_orders_asks_for_a_payment_that_is_locked(handlers: PaymentsHandlers, shop: Shop) -> None:
+    """A batch of events may have locked it for longer than the call may take."""
+    await shop.charge("orders/1")
+    async with shop.database.transaction() as tx:
+        assert await storage.lock_of_order(tx, "orders/1") is not None
+        found = await handlers.get_charge(GetChargeRequest(order="orders/1"), Call("/test"))
+    assert found.state is Payment.State.PENDING
+
+
 async def test_a_refund_has_its_actor(client: PaymentsServiceClient, shop: Shop, issuer: Issuer) -> None:
     """In the table, until the account is deleted, and in the audit log; nobody refunds what a cancelled order paid."""
     mine, cancelled = [await shop.charge(f"orders/{number}") for number in range(2)]

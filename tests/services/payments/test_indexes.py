@@ -83,6 +83,7 @@ READS: dict[str, Read] = {
     "list_payments of a customer in a state": lambda tx: deep_payments(tx, "users/7", State.FAILED),
     "list_payments of an order": lambda tx: storage.list_payments(tx, None, "orders/7", None, page(*storage.KEY_TYPES)),
     "find_of_order": lambda tx: storage.find_of_order(tx, "orders/7"),
+    "lock_of_order": lambda tx: storage.lock_of_order(tx, "orders/7"),
     "is_cancelled": lambda tx: storage.is_cancelled(tx, "orders/cancelled-7"),
     "take_due": lambda tx: storage.take_due(tx, timedelta(seconds=30)),
     "take_due, first calls": lambda tx: storage.take_due(tx, timedelta(seconds=30), repeats=False),

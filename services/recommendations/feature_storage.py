@@ -11,7 +11,6 @@ from services.recommendations.domain.ranking import Companion, Neighbour
 COMPANIONS_MAX: Final = 1000
 """The companions of a product that are ranked: those in most baskets."""
 
-
 PAIRS_PER_STATEMENT_MAX: Final = 5_000
 """The most pairs that a statement changes: one for all of a step's exceeded its time limit, at each try."""
 

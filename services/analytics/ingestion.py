@@ -100,8 +100,10 @@ class Batches:
 
     async def add(self, events: list[ClientEvent]) -> None:
         """Adds events. Waits while an earlier batch is being written, or there is no room. Raises ResourceExhausted if
-        that takes too long.
+        that takes too long, and the error of an earlier batch that has failed.
         """
+        if self._writing is not None and self._writing.done():
+            await self._writing
         if events and not self._waiting:
             await self._take_room()
             self._age()

@@ -168,14 +168,19 @@ async def test_silent_calls_make_room_for_others(database: Database) -> None:
 
 
 async def test_a_batch_that_failed_fails_its_call(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it was written while the call was silent, and later batches keep no place either."""
+    """At its next message, also if it was written while the call was silent, and without a place that it keeps."""
     monkeypatch.setattr(ingestion, "BATCH_AGE_S", 0.0)
     monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
     service = Ingestion(database, 1)
     async with service.call("ada") as failed, service.call("bob") as other:
-        for _ in range(3):
+        for _ in range(2):
             await failed.add([stored_view()._replace(person=7)])
             await other.add([stored_view()])
+        await other.finish()
+        for events in ([stored_view()._replace(person=7)], []):
+            with pytest.raises(ResourceExhausted, match="1 events"):
+                await failed.add(events)
+        await other.add([stored_view()])
         await other.finish()
         with pytest.raises(ResourceExhausted, match="1 events"):
             await failed.finish()

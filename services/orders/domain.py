@@ -20,7 +20,7 @@ RETRY_AGE_MAX: Final = timedelta(days=1)
 
 LEASE: Final = timedelta(seconds=30)
 """The time for which a process has the order that it gives up to itself: longer than it takes to ask for the payment
-and to write the end, and much shorter than the limits of most steps.
+and to write the end. It does not depend on the limit of a step, which may be a second or days.
 """
 
 

@@ -129,8 +129,8 @@ class MethodPolicy(Message[_MethodPolicyFields]):
             ```
         audited:
             True if each successful call, and each stream however it ends, is recorded in the audit log of
-            the service, with its caller, the method and the resource. Use it for what staff change on
-            behalf of the shop or of a customer.
+            the service, with its caller, the method and the resource. Use it for what only staff may
+            change, because the log outlives the accounts of customers.
 
             ```proto
             bool audited = 15;

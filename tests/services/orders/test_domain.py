@@ -194,7 +194,7 @@ def test_a_retry_is_no_new_version() -> None:
 @pytest.mark.parametrize("limit", [timedelta(seconds=1), LEASE, timedelta(days=1)])
 @pytest.mark.parametrize("step", PendingStep)
 def test_an_order_that_is_given_up_is_overdue_again_after_the_lease(limit: timedelta, step: PendingStep) -> None:
-    """Whatever its limit is, which counts from the time of the retry. It is not retried, and is still in its wait."""
+    """Its limit counts from the time of the retry. It is not retried, and is still in its wait."""
     waiting = order(step=step)
     given_up = waiting.give_up(limit, LATER)
     assert given_up.wait is not None

@@ -156,7 +156,7 @@ class RawChannel:
             sending = asyncio.create_task(send_requests(call, requests), name=f"requests of {path}")
             stream = Stream(call, sending, self._breaker.record_answer, failure)
             left_s = patience_by - time.monotonic()
-            patience = asyncio.get_running_loop().call_later(left_s, stream.stop, deadline_exceeded())
+            patience = asyncio.get_running_loop().call_later(left_s, lambda: stream.stop(deadline_exceeded()))
             try:
                 yield stream
             finally:

@@ -65,7 +65,8 @@ class ErasedUsers:
 
 async def erase_in_parts(tx: Connection, user: str, *, find: str, erase: str) -> None:
     """Runs the statement `erase` for the rows of a user whose keys the query `find` returns. A key may be the `ctid`,
-    which no other row gets while the cursor is open; `erase` then misses the rows that others change meanwhile.
+    which no other row gets while the cursor is open; `erase` then misses the rows that others change meanwhile, unless
+    `find` locks them.
 
     A user may have hundreds of thousands: more than one statement can erase within its time limit.
     """

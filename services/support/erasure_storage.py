@@ -14,11 +14,17 @@ ERASED_USERS: Final = ErasedUsers("erased_users", "user_name", timedelta(days=1)
 async def erase(tx: Connection, user: str) -> Sequence[UUID]:
     """Deletes the conversations of a customer, and removes the name of a member of staff from those of others. Returns
     the conversations.
+
+    Rows of others are locked in the order in which everybody locks them: conversations, then open streams, then
+    participants. No stream is opened in a locked conversation, because of its foreign key.
     """
     await ERASED_USERS.add(tx, user)
-    await tx.execute("DELETE FROM open_streams WHERE user_name = $1", user)
-    await _lock(tx, user)
-    # Messages that the erasure of a member of staff changes meanwhile are missed, and deleted with their conversation.
+    own = await tx.fetch("SELECT uid FROM conversations WHERE customer = $1 ORDER BY uid FOR UPDATE", user)
+    await _delete_open_streams(tx, user)
+    others = await tx.fetch("SELECT conversation_uid AS uid FROM participants WHERE user_name = $1", user)
+    await _delete_participants(tx, user)
+    # Only the erasures of customers and of staff change messages. They wait for each other at the participants, which
+    # all who post are: none is missed, neither here nor below.
     await erase_in_parts(
         tx,
         user,
@@ -27,32 +33,52 @@ async def erase(tx: Connection, user: str) -> Sequence[UUID]:
         """,
         erase="DELETE FROM messages WHERE ctid = ANY($1::tid[])",
     )
-    own = await tx.fetch("DELETE FROM conversations WHERE customer = $1 RETURNING uid", user)
-    # Only the erasure of a customer changes these messages meanwhile: it deletes them.
+    await erase_in_parts(
+        tx,
+        user,
+        find="SELECT uid FROM conversations WHERE customer = $1",
+        erase="DELETE FROM conversations WHERE uid = ANY($1::uuid[])",
+    )
     await erase_in_parts(
         tx,
         user,
         find="SELECT ctid FROM messages WHERE sender = $1 AND from_staff",
         erase="UPDATE messages SET sender = '', request_id = NULL WHERE ctid = ANY($1::tid[])",
     )
-    others = await tx.fetch("DELETE FROM participants WHERE user_name = $1 RETURNING conversation_uid AS uid", user)
     return [row["uid"] for row in (*own, *others)]
 
 
-async def _lock(tx: Connection, user: str) -> None:
-    """Locks the conversations of a customer, then the participants of these and of those in which the user takes part,
-    in the order in which everybody else does: a customer and a member of staff may be erased at the same time.
-    """
-    await tx.execute("SELECT FROM conversations WHERE customer = $1 ORDER BY uid FOR UPDATE", user)
+async def _delete_open_streams(tx: Connection, user: str) -> None:
+    """Deletes the streams of a user, and those of others in the conversations of a customer."""
     await tx.execute(
         """
+        DELETE FROM open_streams WHERE uid = ANY(ARRAY(
+            SELECT uid FROM open_streams WHERE uid IN (
+                SELECT uid FROM open_streams WHERE user_name = $1
+                UNION SELECT open.uid FROM open_streams AS open
+                JOIN conversations ON conversations.uid = conversation_uid WHERE customer = $1
+            ) ORDER BY uid FOR UPDATE
+        ))
+        """,
+        user,
+    )
+
+
+async def _delete_participants(tx: Connection, user: str) -> None:
+    """Deletes the participants of the conversations of a customer, and the user from those of others. A user may take
+    part in hundreds of thousands, so they are locked and deleted in parts.
+    """
+    await erase_in_parts(
+        tx,
+        user,
+        find="""
         WITH erased AS (
             SELECT conversation_uid, user_name FROM conversations JOIN participants ON conversation_uid = uid
             WHERE customer = $1
             UNION SELECT conversation_uid, user_name FROM participants WHERE user_name = $1
         )
-        SELECT FROM participants JOIN erased USING (conversation_uid, user_name)
+        SELECT participants.ctid FROM participants JOIN erased USING (conversation_uid, user_name)
         ORDER BY conversation_uid, user_name COLLATE "C" FOR UPDATE OF participants
         """,
-        user,
+        erase="DELETE FROM participants WHERE ctid = ANY($1::tid[])",
     )

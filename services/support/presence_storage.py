@@ -51,7 +51,14 @@ async def renew(tx: Connection, streams: Collection[OpenStream]) -> Sequence[UUI
     written = {row["uid"] for row in await tx.fetch("SELECT uid FROM open_streams WHERE uid = ANY($1)", uids)}
     opened = await _insert(tx, [each for each in streams if each.uid not in written])
     # An erasure that has deleted some of these meanwhile needs no lock: they are not inserted again.
-    await tx.execute("UPDATE open_streams SET renew_time = now() WHERE uid = ANY($1)", list(written))
+    await tx.execute(
+        """
+        UPDATE open_streams SET renew_time = now() WHERE uid = ANY(ARRAY(
+            SELECT uid FROM open_streams WHERE uid = ANY($1) ORDER BY uid FOR UPDATE
+        ))
+        """,
+        list(written),
+    )
     for conversation, actor in sorted({(each.conversation, each.actor) for each in opened}, key=_order):
         await record_presence(tx, conversation, actor)
     return [each.conversation for each in opened]
@@ -59,7 +66,8 @@ async def renew(tx: Connection, streams: Collection[OpenStream]) -> Sequence[UUI
 
 async def _insert(tx: Connection, streams: Collection[OpenStream]) -> Sequence[OpenStream]:
     """Inserts streams, but for those of conversations and users that are erased; returns those that are inserted. The
-    locks of the users keep their erasures waiting, and are taken in one order before those of rows.
+    locks of the users keep their erasures waiting, and are taken in one order before those of rows. The foreign key
+    shares conversations in the order in which erasures lock them.
     """
     for user in sorted({each.actor.subject for each in streams}):
         await ERASED_USERS.lock(tx, user, shared=True)
@@ -70,7 +78,7 @@ async def _insert(tx: Connection, streams: Collection[OpenStream]) -> Sequence[O
         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS given (uid, conversation_uid, user_name)
         WHERE EXISTS (SELECT FROM conversations WHERE conversations.uid = conversation_uid)
         AND NOT EXISTS (SELECT FROM erased_users AS erased WHERE erased.user_name = given.user_name)
-        RETURNING uid
+        ORDER BY conversation_uid RETURNING uid
         """,
         [each.uid for each in streams],
         [each.conversation for each in streams],
@@ -100,14 +108,19 @@ async def record_presence(tx: Connection, conversation: UUID, actor: Actor) -> N
 
 
 async def end(tx: Connection, closed: Collection[UUID]) -> Sequence[UUID]:
-    """Deletes the streams that were closed, and some that have expired. Returns their conversations."""
+    """Deletes the streams that were closed, and some that have expired. Returns their conversations.
+
+    Those that were closed are locked first, in one order. For expired ones it waits for nobody.
+    """
     rows = await tx.fetch(
         """
-        WITH expired AS (
+        WITH closed AS (
+            SELECT uid FROM open_streams WHERE uid = ANY($1::uuid[]) ORDER BY uid FOR UPDATE
+        ), expired AS (
             SELECT uid FROM open_streams WHERE renew_time <= now() - $2::interval
             ORDER BY renew_time LIMIT $3 FOR UPDATE SKIP LOCKED
         ), ended AS (
-            DELETE FROM open_streams WHERE uid = ANY($1::uuid[] || ARRAY(SELECT uid FROM expired))
+            DELETE FROM open_streams WHERE uid = ANY(ARRAY(SELECT uid FROM closed) || ARRAY(SELECT uid FROM expired))
             RETURNING conversation_uid, user_name,
                 CASE WHEN uid = ANY($1::uuid[]) THEN now() ELSE renew_time END AS end_time
         ), seen AS (

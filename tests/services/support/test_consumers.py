@@ -249,6 +249,86 @@ async def test_erasures_do_not_wait_for_each_other_in_a_circle(database: Databas
     assert await traces(database, "users/ada", "users/eve") == {"public.erased_users": 2}
 
 
+async def test_an_erasure_and_the_end_of_streams_do_not_wait_in_a_circle(
+    database: Database, ada: User, eve: User
+) -> None:
+    """The stream of a member of staff ends while its conversation is erased: both take streams before participants."""
+    name = (await ada.create()).name
+    await eve.post(name, "Hello")
+    uid = UUID(name.removeprefix("conversations/"))
+    stream = OpenStream(uuid4(), uid, Actor("users/eve", staff=True))
+    await renewed(database, [stream])
+    async with database.transaction() as tx:
+        await tx.execute("SELECT FROM messages WHERE conversation_uid = $1 FOR UPDATE", uid)
+        erasing = asyncio.create_task(delete(database, "users/ada"))
+        await eventually(partial(are_waiting, database, 1))
+        ending = asyncio.create_task(ended(database, [stream.uid]))
+        await eventually(partial(are_waiting, database, 2))
+    await erasing
+    assert await ending == []
+    assert await traces(database, "users/ada", str(uid)) == {"public.erased_users": 1}
+
+
+async def ended(database: Database, streams: Sequence[UUID]) -> Sequence[UUID]:
+    """Ends streams; returns their conversations."""
+    async with database.transaction() as tx:
+        return await presence_storage.end(tx, streams)
+
+
+async def test_streams_that_are_renewed_and_ended_are_locked_in_one_order(database: Database, ada: User) -> None:
+    """Whatever the order in which they are stored and given: otherwise an erasure could wait for them in a circle."""
+    uid = UUID((await ada.create()).name.removeprefix("conversations/"))
+    first, *others, last = (OpenStream(UUID(int=n), uid, Actor("users/eve", staff=True)) for n in range(1, 5))
+    streams = [last, *others, first]
+    for each in streams:
+        await renewed(database, [each])
+    for change in (partial(renewed, database, streams), partial(ended, database, [each.uid for each in streams])):
+        async with database.transaction() as tx:
+            await tx.execute("SELECT FROM open_streams WHERE uid = $1 FOR UPDATE", first.uid)
+            changing = asyncio.create_task(change())
+            await eventually(partial(are_waiting, database, 1))
+            await tx.execute("SELECT FROM open_streams WHERE uid = $1 FOR UPDATE NOWAIT", last.uid)
+        await changing
+
+
+async def test_new_streams_share_conversations_in_the_order_of_erasures(database: Database, ada: User) -> None:
+    """The foreign key shares the conversation of each new stream."""
+    uids = sorted([UUID((await ada.create()).name.removeprefix("conversations/")) for _ in range(2)])
+    streams = [OpenStream(uuid4(), uid, Actor("users/eve", staff=True)) for uid in reversed(uids)]
+    async with database.transaction() as tx:
+        await tx.execute("SELECT FROM conversations WHERE uid = $1 FOR UPDATE", uids[0])
+        renewing = asyncio.create_task(renewed(database, streams))
+        await eventually(partial(are_waiting, database, 1))
+        await tx.execute("SELECT FROM conversations WHERE uid = $1 FOR UPDATE NOWAIT", uids[1])
+    assert sorted(await renewing) == uids
+
+
+async def test_participants_are_erased_in_parts(
+    database: Database, ada: User, eve: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member of staff may have taken part in hundreds of thousands of conversations."""
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)
+    for _ in range(3):
+        await eve.post((await ada.create()).name, "Hello")
+    for table in ("participants", "conversations"):
+        await limit_statements(database, table, 2)
+    for user in ("users/eve", "users/ada"):
+        await delete(database, user)
+    assert await traces(database, "users/ada", "users/eve") == {"public.erased_users": 2}
+
+
+async def test_a_participant_seen_meanwhile_is_erased(database: Database, ada: User, eve: User) -> None:
+    """The row that another transaction changes has another place when the erasure gets its lock."""
+    name = (await ada.create()).name
+    await eve.post(name, "Hello")
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE participants SET last_seen_time = now() WHERE user_name = 'users/eve'")
+        erasing = asyncio.create_task(delete(database, "users/eve"))
+        await eventually(partial(are_waiting, database, 1))
+    await erasing
+    assert await traces(database, "users/eve") == {"public.erased_users": 1}
+
+
 async def test_an_erasure_locks_its_user_before_the_rows_of_others(
     database: Database, broker: Broker, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ class OutgoingMessages:
         self._ended = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._unsent: list[OutgoingMessage] = []
+        self._unrecorded: list[tuple[OutgoingMessage, DeliveryState]] = []
 
     async def __aenter__(self) -> Self:
         self._workers = [
@@ -73,15 +74,17 @@ class OutgoingMessages:
         try:
             await finish(self._workers, self._drain_s)
         finally:
-            if self._unsent:
-                await self._leave_unsent()
+            with contextlib.suppress(MeshError):
+                await self._hand_over()
 
-    async def _leave_unsent(self) -> None:
-        """Makes the messages due again that the stop has interrupted. If that fails, they are once the lease ends."""
-        with contextlib.suppress(MeshError):
-            async with self._database.transaction() as tx:
-                for message in self._unsent:
-                    await outgoing_messages.postpone(tx, message, 0)
+    async def _hand_over(self) -> None:
+        """Records the results that the stop has kept from it, and makes the messages due again that it has kept from
+        being sent. If the database is away, others send all of these once the lease ends.
+        """
+        for message, state in self._unrecorded:
+            await self._record(message, state)
+        for message in self._unsent:
+            await self._postpone(message, 0)
 
     async def _work(self, channel: Channel) -> None:
         async with self._database.transaction() as tx:
@@ -89,17 +92,12 @@ class OutgoingMessages:
         if message is None:
             await wait(self._ended, self._poll_pause_s)
             return
-        try:
-            await self._send(message)
-        except asyncio.CancelledError:
-            self._unsent.append(message)
-            raise
+        await self._send_and_settle(message)
 
-    async def _send(self, message: OutgoingMessage) -> None:
+    async def _send_and_settle(self, message: OutgoingMessage) -> None:
         facts = {"notification": message.notification.name, "channel": message.channel, "attempts": message.attempts}
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._senders[message.channel].send(message.notification)
+            await self._send(message)
         except Undeliverable as error:
             await self._give_up(message)
             log.warning("message is undeliverable", **facts, reason=str(error))
@@ -108,11 +106,22 @@ class OutgoingMessages:
                 await self._give_up(message)
                 log.exception("message given up", **facts)
                 return
-            async with self._database.transaction() as tx:
-                await outgoing_messages.postpone(tx, message, pause_s)
+            await self._postpone(message, pause_s)
             log.warning("message not sent yet", **facts, pause_s=round(pause_s, 1), error=str(error))
         else:
             await self._settle(message, DeliveryState.SENT)
+
+    async def _send(self, message: OutgoingMessage) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._senders[message.channel].send(message.notification)
+        except asyncio.CancelledError:
+            self._unsent.append(message)
+            raise
+
+    async def _postpone(self, message: OutgoingMessage, pause_s: float) -> None:
+        async with self._database.transaction() as tx:
+            await outgoing_messages.postpone(tx, message, pause_s)
 
     async def _give_up(self, message: OutgoingMessage) -> None:
         await self._settle(message, DeliveryState.UNDELIVERABLE)
@@ -120,16 +129,26 @@ class OutgoingMessages:
 
     async def _settle(self, message: OutgoingMessage, state: DeliveryState) -> None:
         """Records the result, if need be once the database is back: otherwise the message would be sent again."""
+        try:
+            await self._record_in_time(message, state)
+        except asyncio.CancelledError:
+            self._unrecorded.append((message, state))
+            raise
+
+    async def _record_in_time(self, message: OutgoingMessage, state: DeliveryState) -> None:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + SETTLE_TIMEOUT_S
         while True:
             try:
-                async with self._database.transaction() as tx:
-                    await notifications.mark_delivered(tx, message.notification, message.channel, state)
-                    await outgoing_messages.remove(tx, message)
+                await self._record(message, state)
             except MeshError:
                 if loop.time() > ends_at:
                     raise
                 await asyncio.sleep(self._poll_pause_s)
             else:
                 return
+
+    async def _record(self, message: OutgoingMessage, state: DeliveryState) -> None:
+        async with self._database.transaction() as tx:
+            await notifications.mark_delivered(tx, message.notification, message.channel, state)
+            await outgoing_messages.remove(tx, message)

@@ -17,7 +17,7 @@ timeout.
 """
 
 LOOKUPS_PER_OWNER_MAX: Final = 4
-"""The look-ups at the same time that one user's endpoints began, so that no few users occupy all threads."""
+"""The look-ups at the same time that one user's endpoints began, so that a few users can't occupy all threads."""
 
 Lookup: TypeAlias = Callable[[str], Sequence[str]]
 """A blocking function that returns the addresses of a name, and raises OSError."""

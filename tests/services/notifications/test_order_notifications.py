@@ -21,7 +21,7 @@ from protobuf import Message
 
 from mesh import erased_users
 from mesh.client import Channel as GrpcChannel
-from mesh.database import Database
+from mesh.database import Connection, Database
 from mesh.database.database import LOCK_TIMEOUT_S
 from mesh.events import Event
 from services.notifications.clients import Users
@@ -39,7 +39,8 @@ from services.notifications.notifier import Notifier
 from services.notifications.senders.channel import Sender
 from services.notifications.senders.mail import Mailer, MailSender
 from services.notifications.senders.outgoing_messages import WORKERS, OutgoingMessages
-from services.notifications.storage import phone_codes, preferences, webhook_endpoints
+from services.notifications.storage import outgoing_messages, phone_codes, preferences, webhook_endpoints
+from services.notifications.storage.outgoing_messages import OutgoingMessage
 from services.notifications.webhook_publisher import WebhookPublisher
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
@@ -303,6 +304,71 @@ async def test_a_process_that_stops_leaves_its_mails_to_others(shop: Shop) -> No
     assert await shop.rows("SELECT due_time <= now() FROM outgoing_messages") == [(True,)]
     await shop.work()
     await shop.until_state("sent")
+
+
+@pytest.mark.parametrize("back", [True, False])
+async def test_a_mail_that_was_sent_is_not_left_to_others(shop: Shop, back: bool) -> None:
+    """A process that stops tries once more to record it. While the database is away, it stays taken until its lease
+    ends.
+    """
+    await shop.handle(OrderCancelled(order=ORDER))
+    locked = asyncio.Event()
+    async with shop.database.session() as session:
+
+        async def send(notification: Any) -> None:
+            await session.execute("BEGIN; SELECT FROM notifications FOR UPDATE")
+            await MailSender.send(shop.sender, notification)
+            locked.set()
+
+        shop.sender.send = send  # type: ignore[method-assign]
+        messages = OutgoingMessages(shop.database, {Channel.EMAIL: shop.sender}, poll_pause_s=0.02, drain_s=0)
+
+        async def run() -> None:
+            async with messages:
+                await locked.wait()
+                await until_waiting(shop)
+
+        running = asyncio.create_task(run())
+        await locked.wait()
+        await asyncio.wait(messages._workers)
+        if back:
+            await session.execute("ROLLBACK")
+        await running
+        await session.execute("ROLLBACK")
+    taken = await shop.rows("SELECT due_time > now() FROM outgoing_messages")
+    assert taken == ([] if back else [(True,)])
+    assert len(shop.mail.messages) == 1
+
+
+async def until_waiting(shop: Shop) -> None:
+    """Waits until a transaction waits for a lock."""
+    async with asyncio.timeout(20):
+        while await shop.rows("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_process_that_stops_keeps_the_pause_of_a_mail(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mail server has refused it, and the pause is recorded."""
+    await shop.handle(OrderCancelled(order=ORDER))
+    paused = asyncio.Event()
+    postpone = outgoing_messages.postpone
+
+    async def send(notification: Any) -> None:
+        raise OSError("busy")
+
+    async def postpone_slowly(tx: Connection, message: OutgoingMessage, pause_s: float) -> None:
+        async with shop.database.transaction() as own:
+            await postpone(own, message, pause_s)
+        paused.set()
+        await asyncio.Event().wait()
+
+    shop.sender.send = send  # type: ignore[method-assign]
+    schedule = RetrySchedule((36_000,))
+    async with OutgoingMessages(shop.database, {Channel.EMAIL: shop.sender}, schedule, poll_pause_s=0.02, drain_s=0):
+        with monkeypatch.context() as patch:
+            patch.setattr(outgoing_messages, "postpone", postpone_slowly)
+            await paused.wait()
+    assert await shop.rows("SELECT due_time > now() + interval '1 hour' FROM outgoing_messages") == [(True,)]
 
 
 async def test_a_mail_that_was_sent_is_recorded_once_the_database_is_back(shop: Shop) -> None:

@@ -99,7 +99,8 @@ class Grants:
         """Exchanges an authorization code (section 4.1.3; RFC 7636, section 4.6).
 
         Each works once, even if the exchange fails. If one is used again, it may have been stolen, so the sign-in that
-        it gave ends.
+        it gave ends. One that an unknown application presents is not looked up: a replica that has it in its setting
+        may still exchange it.
         """
         _require(
             code=request.code,
@@ -141,16 +142,17 @@ class Grants:
         Each works once. If one is used again, either it was stolen or the response was lost. It is impossible to find
         out which, so the whole family ends, with its access tokens, and the user must sign in again (RFC 9700, section
         4.14.2). There is no grace period. A token that was never issued ends nothing. One that another application
-        uses, or its own after that was removed, ends the sign-in as well.
+        uses ends the sign-in as well. While its own is not in the setting, it is only refused: the replicas of a
+        rolling change differ.
         """
         _require(refresh_token=request.refresh_token)
         old = RefreshToken.parse(request.refresh_token)
         if old is None:
             raise self._rejected_refresh(call)
         new = RefreshToken.new(self._cipher, old.family)
+        is_known = self._browser_clients.has(request.client_id)
         # A sign-in by password is of no client, whatever its client calls itself.
-        own = (request.client_id,) if self._browser_clients.has(request.client_id) else ()
-        client_ids = (*own, PUBLIC_CLIENT)
+        client_ids = (request.client_id, PUBLIC_CLIENT) if is_known else (PUBLIC_CLIENT,)
         rotation = RefreshTokenRotation(old.family, client_ids, user_agent_of(call), old.hash, new.hash)
         async with self._database.transaction() as tx:
             rotated = await storage.rotate_family(tx, rotation, self._refresh_lifetime)
@@ -158,8 +160,11 @@ class Grants:
                 user = rotated.user
                 # If it raises, the old token stays valid.
                 scopes = narrow(rotated.scopes & user.role.scopes, request.scope)
+            else:
+                is_kept = not is_known and await storage.is_newest(tx, old.family, old.hash, request.client_id)
         if rotated is None:
-            await self._end_reused(old, call)
+            if not is_kept:
+                await self._end_reused(old, call)
             raise self._rejected_refresh(call)
         audit.record("refresh", call, account=user.name, outcome="succeeded", session=str(new.family))
         return IssuedTokens(self._access_token(user, rotated.client_id, scopes, new), new)
@@ -169,7 +174,7 @@ class Grants:
         return _invalid_grant("The refresh token is unknown, expired, revoked or used before. Sign in again.")
 
     async def _end_reused(self, token: RefreshToken, call: Call) -> None:
-        """Ends the sign-in of a token that is not the newest, or has expired."""
+        """Ends the sign-in of a token that is not the newest, has expired, or is another application's."""
         if (ended := await self._end_family(token)) is not None:
             owner, newest_hash = ended
             event = "refresh_token_expired" if newest_hash == token.hash else "refresh_token_reused"

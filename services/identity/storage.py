@@ -204,6 +204,15 @@ async def rotate_family(tx: Connection, rotation: RefreshTokenRotation, lifetime
     return None if row is None else RotatedFamily(_user(row), row["client_id"], frozenset(row["scopes"]))
 
 
+async def is_newest(tx: Connection, family: UUID, token_hash: bytes, client_id: str) -> bool:
+    """Returns whether this is the hash of the newest token of a client's family, which has not expired."""
+    query = """
+        SELECT true FROM refresh_families
+        WHERE id = $1 AND token_hash = $2 AND expire_time > now() AND client_id = $3
+    """
+    return bool(await tx.fetchval(query, family, token_hash, client_id))
+
+
 async def delete_family(tx: Connection, family: UUID) -> tuple[UUID, bytes] | None:
     """Ends a sign-in, so that its refresh tokens are no longer valid. Returns its user and the hash of its newest
     token, None if there is no such sign-in.

@@ -97,6 +97,7 @@ READS: dict[str, Read] = {
     "delete_user": lambda tx: storage.delete_user(tx, USER),
     "insert_family": lambda tx: storage.insert_family(tx, FAMILY, timedelta(days=1), timedelta(hours=1)),
     "rotate_family": lambda tx: storage.rotate_family(tx, ROTATION, timedelta(days=1)),
+    "is_newest": lambda tx: storage.is_newest(tx, UUID(int=7), b"", "web"),
     "delete_family": lambda tx: storage.delete_family(tx, UUID(int=7)),
     "list_sessions": deep_sessions,
     "delete_session": lambda tx: session_storage.delete_session(tx, USER, UUID(int=7)),

@@ -115,20 +115,42 @@ async def test_a_refresh_token_belongs_to_its_application(identity: Identity) ->
 async def test_an_application_that_was_removed_gets_no_more_tokens(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither by a code nor by a refresh token, whose sign-in ends. Sign-ins by password are of no application."""
+    """Neither by a code nor by a refresh token. No sign-in ends, because the application may only be missing at this
+    replica, and works again once it is back. Sign-ins by password are of no application.
+    """
     user, anyone = await identity.register(), await identity.client()
     token = await anyone.issue_token(exchange((await authorized(identity, user.email)).query["code"]))
     code = (await authorized(identity, user.email)).query["code"]
     own = await identity.sign_in(user.email)
-    monkeypatch.setattr(identity.handlers._grants, "_browser_clients", BrowserClients({}, ISSUER), raising=False)
     refresh = {"grant_type": "refresh_token", "client_id": "web"}
-    for request in (exchange(code), IssueTokenRequest(**refresh, refresh_token=token.refresh_token)):
-        with pytest.raises(InvalidArgument) as caught:
-            await anyone.issue_token(request)
-        assert caught.value.reason == "INVALID_GRANT"
+    requests = (exchange(code), IssueTokenRequest(**refresh, refresh_token=token.refresh_token))
+    with monkeypatch.context() as patch:
+        patch.setattr(identity.handlers._grants, "_browser_clients", BrowserClients({}, ISSUER))
+        for request in (*requests, *requests):
+            with pytest.raises(InvalidArgument) as caught:
+                await anyone.issue_token(request)
+            assert caught.value.reason == "INVALID_GRANT"
+        assert (await anyone.issue_token(IssueTokenRequest(**refresh, refresh_token=own.refresh_token))).access_token
+    await (await identity.client(token.access_token)).get_user(GetUserRequest(name="users/me"))
+    for request in requests:
+        assert (await anyone.issue_token(request)).access_token
+
+
+@pytest.mark.parametrize("client_id", ["web", "other"])
+async def test_a_token_that_a_missing_application_uses_twice_ends_its_sign_in(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch, client_id: str
+) -> None:
+    """At the replica, too, that does not know the application. So does one that another application uses."""
+    user, anyone = await identity.register(), await identity.client()
+    token = await anyone.issue_token(exchange((await authorized(identity, user.email)).query["code"]))
+    refresh = IssueTokenRequest(grant_type="refresh_token", client_id=client_id, refresh_token=token.refresh_token)
+    if client_id == "web":
+        token = await anyone.issue_token(refresh)
+    monkeypatch.setattr(identity.handlers._grants, "_browser_clients", BrowserClients({}, ISSUER))
+    with pytest.raises(InvalidArgument):
+        await anyone.issue_token(refresh)
     with pytest.raises(Unauthenticated):
         await (await identity.client(token.access_token)).get_user(GetUserRequest(name="users/me"))
-    assert (await anyone.issue_token(IssueTokenRequest(**refresh, refresh_token=own.refresh_token))).access_token
 
 
 async def test_a_code_that_is_used_again_ends_its_tokens(identity: Identity) -> None:

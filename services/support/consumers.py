@@ -17,8 +17,8 @@ class Consumers:
     """The handlers of events: they erase users."""
 
     def inbox(self, database: Database, broker: Broker) -> Inbox:
-        """Returns the inbox that runs the handlers, each erasure in a transaction of its own: it locks the user before
-        the rows of others.
+        """Returns the inbox that runs the handlers, each erasure in a transaction of its own: in a batch, the second
+        one would lock its user after rows that the first had locked.
         """
         return Inbox(database, broker, service=SOURCE, handlers=self.handlers(), separate={UserDeleted})
 

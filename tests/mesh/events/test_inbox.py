@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -30,6 +32,7 @@ from tests.mesh.messages import Note, Other, Sale
 PublishNotes = Callable[..., Awaitable[None]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
+ROOT = Path(__file__).parents[3]
 TYPE = "meshwright.test.v1.Note"
 HASTY = Retries(attempts_max=3, pause_first_s=0.01, pause_max_s=0.02)
 
@@ -191,6 +194,20 @@ async def test_a_separate_event_is_stored_for_its_workers(
         await noted(1)
     async with database.transaction() as tx:
         assert await tx.fetchval("SELECT bool_and(separate) FROM mesh.inbox")
+
+
+async def test_separate_events_can_be_given_to_a_version_without_workers_for_them(
+    database: Database, broker: Broker, noted: Noted
+) -> None:
+    """After a rollback, by the statement in docs/operations.md."""
+    [statement] = re.findall(r"UPDATE mesh\.inbox SET separate[^\"]+", (ROOT / "docs" / "operations.md").read_text())
+    payload = Note(text="a").to_binary()
+    async with database.transaction() as tx:
+        await inbox_table.store(tx, [Envelope("1", TYPE, "test", "notes/1", datetime.now(UTC), payload, None)], {TYPE})
+        assert not await inbox_table.take(tx, 1)
+        await tx.execute(statement)
+    async with inbox(database, broker):
+        assert await noted(1) == [("notes/1", "a")]
 
 
 async def test_separate_events_hold_up_no_others(

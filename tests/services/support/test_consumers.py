@@ -276,7 +276,7 @@ async def ended(database: Database, streams: Sequence[UUID]) -> Sequence[UUID]:
 
 
 async def test_streams_that_are_renewed_and_ended_are_locked_in_one_order(database: Database, ada: User) -> None:
-    """Whatever the order in which they are stored and given: otherwise an erasure could wait for them in a circle."""
+    """Otherwise an erasure could wait for them in a circle. They are stored and given in another order here."""
     uid = UUID((await ada.create()).name.removeprefix("conversations/"))
     first, *others, last = (OpenStream(UUID(int=n), uid, Actor("users/eve", staff=True)) for n in range(1, 5))
     streams = [last, *others, first]

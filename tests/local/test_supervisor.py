@@ -150,7 +150,9 @@ async def test_the_wait_for_a_start_makes_no_crash_a_stable_run(
     monkeypatch.setattr(supervisor_module, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
     [port] = free_ports(1)
     process = dummy("first", port, record, "die-later")
-    await run_until_said(home, io.BytesIO(), process, "first is in a crash loop", 1)
+    crash_loop = "first is in a crash loop"
+    before, _, _ = (await run_until_said(home, io.BytesIO(), process, crash_loop, 1)).partition(crash_loop)
+    assert before.count("starting it again in") == CRASH_LOOP_MIN
 
 
 async def test_groups_stop_in_reverse_order(home: Home, console: Console, record: Path) -> None:

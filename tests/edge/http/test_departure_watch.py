@@ -1,6 +1,7 @@
 """Clients that disconnect while the edge reads nothing from them."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -12,7 +13,7 @@ import pytest
 
 from edge.contract.contract import read
 from edge.http import client_probes
-from tests.edge.backend import Context, backend_of
+from tests.edge.backend import Backend, Context, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.protocols.rest.contract import FEEDS, STREAMING
 from tests.edge.protocols.rest.wire import Wire
@@ -32,6 +33,34 @@ RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST, and what
 TCP_REPAIR: Final = 19  # tcp(7): closing sends nothing at all
 
 
+@contextlib.asynccontextmanager
+async def quiet_call(folder: Path) -> AsyncIterator[tuple[Backend, Wire, asyncio.Event]]:
+    """Serves an edge before a service that sends one message, and then neither sends nor takes any. Yields the service,
+    a connection to the edge, and what is set once a call has begun.
+    """
+    feeds = read(compile_image(FEEDS, folder))
+    begun = asyncio.Event()
+
+    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
+        yield b""
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with (
+        backend_of(feeds.registry, STREAMING) as source,
+        edge_of(feeds, source.port, stream_heartbeat_s=0) as client,
+    ):
+        source.stream = stream
+        yield source, Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port)), begun
+
+
+async def until_ended(source: Backend) -> None:
+    """Waits until the call has ended at the service."""
+    async with asyncio.timeout(30):
+        while not source.ended:
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("begin", "then", "count"),
     [
@@ -45,20 +74,7 @@ async def test_a_client_that_leaves_unread_data_cancels_its_call(
     tmp_path: Path, begin: bytes, then: bytes, count: int
 ) -> None:
     """The call ends although nothing is read, and the service neither takes a message nor sends another one."""
-    feeds = read(compile_image(FEEDS, tmp_path))
-    begun = asyncio.Event()
-
-    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
-        yield b""
-        begun.set()
-        await asyncio.Event().wait()
-
-    async with (
-        backend_of(feeds.registry, STREAMING) as source,
-        edge_of(feeds, source.port, stream_heartbeat_s=0) as client,
-    ):
-        source.stream = stream
-        connection = Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port))
+    async with quiet_call(tmp_path) as (source, connection, begun):
         connection.writer.write(begin)
         if begin is SOCKET:
             await connection.head()
@@ -68,9 +84,7 @@ async def test_a_client_that_leaves_unread_data_cancels_its_call(
         assert not source.ended
         connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         connection.writer.transport.abort()
-        async with asyncio.timeout(30):
-            while not source.ended:
-                await asyncio.sleep(0.01)
+        await until_ended(source)
 
 
 @pytest.mark.parametrize(
@@ -83,20 +97,7 @@ async def test_a_client_that_vanishes_cancels_its_call(
 ) -> None:
     """The call ends although neither data nor the end of the connection arrive."""
     monkeypatch.setattr(client_probes, "SILENCE_S", 1)
-    feeds = read(compile_image(FEEDS, tmp_path))
-    begun = asyncio.Event()
-
-    async def stream(_: AsyncIterator[bytes], __: Context) -> AsyncIterator[bytes]:
-        yield b""
-        begun.set()
-        await asyncio.Event().wait()
-
-    async with (
-        backend_of(feeds.registry, STREAMING) as source,
-        edge_of(feeds, source.port, stream_heartbeat_s=0) as client,
-    ):
-        source.stream = stream
-        connection = Wire(*await asyncio.open_connection(client.base_url.host, client.base_url.port))
+    async with quiet_call(tmp_path) as (source, connection, begun):
         connection.writer.write(begin + then * count)
         await begun.wait()
         try:
@@ -104,6 +105,4 @@ async def test_a_client_that_vanishes_cancels_its_call(
         except PermissionError:
             pytest.skip("needs CAP_NET_ADMIN")
         connection.writer.transport.abort()
-        async with asyncio.timeout(30):
-            while not source.ended:
-                await asyncio.sleep(0.01)
+        await until_ended(source)

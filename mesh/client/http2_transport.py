@@ -11,11 +11,11 @@ from mesh.client.credentials import Credentials
 from mesh.client.response import UnaryResponse
 from mesh.client.transport import ATTEMPTS_MAX, CONNECT_S, MESSAGE_BYTES_MAX
 from mesh.errors import Code, Metadata, Unavailable
-from mesh.http2.balancer import Balancer
-from mesh.http2.call import Call
-from mesh.http2.connection import Connection
+from mesh.http2.client.balancer import Balancer
+from mesh.http2.client.call import ClientCall
+from mesh.http2.client.connection import ClientConnection
+from mesh.http2.client.request_head import RequestHeads
 from mesh.http2.messages import prefixed
-from mesh.http2.request_head import RequestHeads
 from mesh.http2.statuses import cancelled, deadline_exceeded
 from mesh.rpc.call_error import CallError
 
@@ -59,7 +59,7 @@ class Http2Transport:
                 except CallError as error:
                     error.attempts = max(1, attempt - 1)  # one that finds no connection counts, so that retries end
                     raise
-            call = Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True)
+            call = ClientCall(MESSAGE_BYTES_MAX, connection.loop, is_unary=True)
             left_s = deadline - time.monotonic()
             connection.open(call, self._heads.block(path, left_s, metadata), data, ends=True)
             timer = connection.loop.call_later(left_s, call.expire, left_s)
@@ -96,7 +96,7 @@ class Http2Transport:
         """Closes all connections."""
         self._balancer.close()
 
-    async def wait_room(self, deadline: float, connect_by: float | None) -> Connection:
+    async def wait_room(self, deadline: float, connect_by: float | None) -> ClientConnection:
         """Waits for room for a stream. The first attempt waits for a connection until `connect_by`, and fails then
         where no address can be reached; a later one, without `connect_by`, waits for a connection again, because that
         of the first attempt may be the only one that has ended. Raises CallError.
@@ -135,14 +135,14 @@ class Http2Stream:
         self._waiting: asyncio.Timeout | None = None
         self._is_cancelled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._call: Call
+        self._call: ClientCall
 
     async def open(self) -> None:
         """Makes the call, with the requests so far. Raises CallError."""
         connection = await self._room()
         self._connect_by = None
         self._attempts += 1
-        self._call = call = Call(MESSAGE_BYTES_MAX, connection.loop)
+        self._call = call = ClientCall(MESSAGE_BYTES_MAX, connection.loop)
         assert self._written is not None, "send() keeps nothing while the call is opened again"
         written = b"".join(self._written)
         head = self._transport.head(self._path, self._deadline, self._metadata)
@@ -153,7 +153,7 @@ class Http2Stream:
             left_s = self._deadline - time.monotonic()
             self._timer = connection.loop.call_later(left_s, call.expire, left_s)
 
-    async def _room(self) -> Connection:
+    async def _room(self) -> ClientConnection:
         """Waits for room, and at most until cancel(). Raises CallError."""
         if not self._is_cancelled:
             try:
@@ -224,7 +224,7 @@ class Http2Stream:
             self._timer.cancel()
         self._call.cancel()
 
-    async def _ended(self) -> Call:
+    async def _ended(self) -> ClientCall:
         while True:
             call = self._call
             await call.wait_ended()
@@ -248,17 +248,17 @@ class Http2Stream:
         else:
             self._written.append(data)
 
-    def _is_repeatable(self, call: Call) -> bool:
+    def _is_repeatable(self, call: ClientCall) -> bool:
         """Returns whether a call may be made again: it has failed without being begun."""
         return not call.is_begun and self._written is not None and self._attempts < ATTEMPTS_MAX
 
-    async def _opened_again(self, call: Call) -> bool:
+    async def _opened_again(self, call: ClientCall) -> bool:
         """Makes the call again, if it may be. Returns whether there is a new one, which may have failed."""
         async with self._opening:
             if self._call is call and self._is_repeatable(call):
                 try:
                     await self.open()
                 except CallError as error:
-                    self._call = Call(MESSAGE_BYTES_MAX, asyncio.get_running_loop())
+                    self._call = ClientCall(MESSAGE_BYTES_MAX, asyncio.get_running_loop())
                     self._call.fail(error.copy())
             return self._call is not call

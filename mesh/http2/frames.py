@@ -115,9 +115,9 @@ def rst_stream(stream_id: int, code: int) -> bytes:
     return frame(RST_STREAM, 0, stream_id, _UINT32.pack(code))
 
 
-def goaway(code: int) -> bytes:
-    """Returns a GOAWAY frame. A client that accepts no pushes has processed no stream of its peer."""
-    return frame(GOAWAY, 0, 0, _GOAWAY.pack(0, code))
+def goaway(last_stream_id: int, code: int) -> bytes:
+    """Returns a GOAWAY frame; streams of the peer above the identifier are not processed."""
+    return frame(GOAWAY, 0, 0, _GOAWAY.pack(last_stream_id, code))
 
 
 def unpadded(flags: int, payload: bytes) -> bytes:

@@ -1,9 +1,7 @@
-"""HPACK without dynamic tables: RFC 7541.
+"""HPACK: RFC 7541. We encode without the dynamic table: what is the same in all blocks is encoded once, and kept."""
 
-We announce SETTINGS_HEADER_TABLE_SIZE 0, and use none of the peer's table, so that header blocks have no state: equal
-blocks mean the same, and a block that isn't read harms no later one.
-"""
-
+from collections import deque
+from functools import lru_cache
 from typing import Final
 
 from mesh.http2 import huffman
@@ -20,6 +18,9 @@ SIZE_UPDATE: Final = 0x20
 NEVER_INDEXED: Final = 0x10
 
 SIZE_UPDATES_MAX: Final = 2
+
+FUTILE_FACTOR: Final = 4
+"""By how much a list may be too large before it ends the connection: what follows it needs the table behind it."""
 
 _HUFFMAN: Final = 0x80
 _INTEGER_BYTES_MAX: Final = 5
@@ -42,6 +43,8 @@ _STATIC_TABLE: Final[tuple[Field, ...]] = (
         ).split()
     ),
 )
+
+_STATIC_COUNT: Final = len(_STATIC_TABLE)
 
 
 def encode_integer(value: int, prefix_bits: int, pattern: int) -> bytes:
@@ -76,67 +79,100 @@ def encode_name(name: bytes, *, never_indexed: bool = False) -> bytes:
     return (b"\x10" if never_indexed else b"\0") + encode_string(name)
 
 
-def decode(block: bytes, list_bytes_max: int) -> list[Field]:
-    """Returns the fields of a header block. Raises ConnectionFault if it is malformed or refers to a dynamic table,
-    StreamFault if the list is larger than `list_bytes_max`.
-    """
-    # FIELD_BYTES is more than any encoder adds to a field, so that the list of a longer block is longer still.
-    if len(block) > list_bytes_max:
-        raise _too_large(list_bytes_max)
-    try:
-        return _decode(block, list_bytes_max)
-    except (IndexError, ValueError) as error:
-        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"a malformed header block: {error}") from error
+class Decoder:
+    """The decoder of the header blocks of one connection, with the dynamic table that they share: section 2.3.2."""
 
+    def __init__(self, table_bytes_max: int) -> None:
+        """`table_bytes_max` is the SETTINGS_HEADER_TABLE_SIZE that we have announced; 4096 if we have not."""
+        self._table_bytes_max = table_bytes_max
+        self._limit = table_bytes_max
+        self._table: deque[Field] = deque()
+        self._table_bytes = 0
 
-def _decode(block: bytes, list_bytes_max: int) -> list[Field]:
-    fields: list[Field] = []
-    offset, list_bytes = _skip_size_updates(block), 0
-    while offset < len(block):
-        first = block[offset]
-        if first & INDEXED:
-            index, offset = _integer(block, offset, 7)
-            field = _static(index)
-        elif first & SIZE_UPDATE and not first & WITH_INDEXING:
-            raise ValueError("a size update where none belongs")
-        else:
-            # What is added to a table of size 0 is not in it: section 4.4.
-            index, offset = _integer(block, offset, 6 if first & WITH_INDEXING else 4)
-            if index:
-                name = _static(index)[0]
-            else:
-                name, offset = _string(block, offset)
-            value, offset = _string(block, offset)
-            field = name, value
-        fields.append(field)
-        list_bytes += len(field[0]) + len(field[1]) + FIELD_BYTES
+    def decode(self, block: bytes, list_bytes_max: int) -> list[Field]:
+        """Returns the fields of a header block. Raises ConnectionFault if it is malformed, StreamFault if its list is
+        larger than `list_bytes_max`. With a table such a block is decoded to its end, because later blocks refer to its
+        fields, or ends the connection if it is larger still.
+        """
+        # FIELD_BYTES is more than any encoder adds to a field, so that the list of a longer block is longer still.
+        if not self._table_bytes_max and len(block) > list_bytes_max:
+            raise _too_large(list_bytes_max)
+        try:
+            fields, list_bytes = self._decode(block, list_bytes_max)
+        except (IndexError, ValueError) as error:
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"a malformed header block: {error}") from error
         if list_bytes > list_bytes_max:
             raise _too_large(list_bytes_max)
-    return fields
+        return fields
 
+    def _decode(self, block: bytes, list_bytes_max: int) -> tuple[list[Field], int]:
+        """Returns the fields, and their size: RFC 9113, section 6.5.2."""
+        fields: list[Field] = []
+        offset, list_bytes, end = self._resize(block), 0, len(block)
+        while offset < end:
+            first = block[offset]
+            if first & INDEXED:
+                index, offset = _integer(block, offset, 7)
+                field = self._field(index)
+            elif first & SIZE_UPDATE and not first & WITH_INDEXING:
+                raise ValueError("a size update where none belongs")
+            else:
+                index, offset = _integer(block, offset, 6 if first & WITH_INDEXING else 4)
+                if index:
+                    name = self._field(index)[0]
+                else:
+                    name, offset = _string(block, offset)
+                value, offset = _string(block, offset)
+                field = name, value
+                if first & WITH_INDEXING:
+                    self._add(field)
+            fields.append(field)
+            list_bytes += len(field[0]) + len(field[1]) + FIELD_BYTES
+            if list_bytes > list_bytes_max:
+                self._check_worth(list_bytes, list_bytes_max)
+        return fields, list_bytes
 
-def _skip_size_updates(block: bytes) -> int:
-    """Returns the offset of the first field. The tables of both sides stay empty, and there are no more than two
-    updates: section 4.2.
-    """
-    offset = 0
-    for _ in range(SIZE_UPDATES_MAX):
-        if offset == len(block) or block[offset] & 0xE0 != SIZE_UPDATE:
-            break
-        size, offset = _integer(block, offset, 5)
-        if size:
-            raise ValueError(f"a dynamic table of {size} bytes, where 0 are allowed")
-    return offset
+    def _check_worth(self, list_bytes: int, list_bytes_max: int) -> None:
+        """Raises if a list is too large, and nothing needs the rest of it; or if it is hopelessly large."""
+        if not self._table_bytes_max:
+            raise _too_large(list_bytes_max)
+        if list_bytes > list_bytes_max * FUTILE_FACTOR:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"headers of {list_bytes} bytes and more")
+
+    def _resize(self, block: bytes) -> int:
+        """Handles the size updates at the start, of which there are two at most (section 4.2). Returns the offset of
+        the first field.
+        """
+        offset = 0
+        for _ in range(SIZE_UPDATES_MAX):
+            if offset == len(block) or block[offset] & 0xE0 != SIZE_UPDATE:
+                break
+            limit, offset = _integer(block, offset, 5)
+            if limit > self._table_bytes_max:
+                raise ValueError(f"a dynamic table of {limit} bytes, where {self._table_bytes_max} are allowed")
+            self._limit = limit
+            self._evict()
+        return offset
+
+    def _field(self, index: int) -> Field:
+        if not index:
+            raise ValueError("the index 0 of no field")
+        return _STATIC_TABLE[index - 1] if index <= _STATIC_COUNT else self._table[index - _STATIC_COUNT - 1]
+
+    def _add(self, field: Field) -> None:
+        """Adds a field to the table. One that is larger than the table empties it: section 4.4."""
+        self._table.appendleft(field)
+        self._table_bytes += len(field[0]) + len(field[1]) + FIELD_BYTES
+        self._evict()
+
+    def _evict(self) -> None:
+        while self._table_bytes > self._limit:
+            name, value = self._table.pop()
+            self._table_bytes -= len(name) + len(value) + FIELD_BYTES
 
 
 def _too_large(list_bytes_max: int) -> StreamFault:
     return StreamFault(ErrorCode.PROTOCOL_ERROR, f"headers of more than {list_bytes_max} bytes")
-
-
-def _static(index: int) -> Field:
-    if not 0 < index <= len(_STATIC_TABLE):
-        raise ValueError(f"the index {index} of no field")
-    return _STATIC_TABLE[index - 1]
 
 
 def _integer(block: bytes, offset: int, prefix_bits: int) -> tuple[int, int]:
@@ -162,4 +198,8 @@ def _string(block: bytes, offset: int) -> tuple[bytes, int]:
     if end > len(block):
         raise ValueError("a string beyond the end")
     data = block[start:end]
-    return huffman.decode(data) if is_huffman else data, end
+    return _decoded(data) if is_huffman else data, end
+
+
+_decoded = lru_cache(maxsize=512)(huffman.decode)
+"""Clients send the same strings again, and some longer ones, such as tokens, never by an index of the table."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from mesh.http2 import frames
 from mesh.http2.outbox import Outbox
@@ -15,7 +15,7 @@ ANSWER_S_MAX: Final = 5.0
 class Keepalive:
     """The timer of a connection. It pings a server that is quiet while there are streams."""
 
-    def __init__(self, pause_s: float, outbox: Outbox, streams: Streams, on_silence: Callable[[], None]) -> None:
+    def __init__(self, pause_s: float, outbox: Outbox, streams: Streams[Any], on_silence: Callable[[], None]) -> None:
         """`on_silence` is called when nothing comes after a ping either."""
         self._loop = asyncio.get_running_loop()
         self._pause_s = pause_s

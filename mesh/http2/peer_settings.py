@@ -1,9 +1,8 @@
-"""The settings of both sides: RFC 9113, section 6.5."""
+"""The settings of the peer: RFC 9113, section 6.5."""
 
 from typing import Final
 
 from mesh.http2.faults import ConnectionFault, ErrorCode
-from mesh.http2.response_head import LIST_BYTES_MAX
 from mesh.http2.windows import WINDOW_BYTES, WINDOW_BYTES_MAX
 
 HEADER_TABLE_SIZE: Final = 0x1
@@ -12,13 +11,6 @@ MAX_CONCURRENT_STREAMS: Final = 0x3
 INITIAL_WINDOW_SIZE: Final = 0x4
 MAX_FRAME_SIZE: Final = 0x5
 MAX_HEADER_LIST_SIZE: Final = 0x6
-
-OUR_SETTINGS: Final = {
-    HEADER_TABLE_SIZE: 0,
-    ENABLE_PUSH: 0,
-    INITIAL_WINDOW_SIZE: WINDOW_BYTES,
-    MAX_HEADER_LIST_SIZE: LIST_BYTES_MAX,
-}
 
 STREAMS_MAX: Final = 1_000
 """The most streams of a connection, also if the peer accepts more."""
@@ -30,15 +22,16 @@ _FRAME_BYTES: Final = range(2**14, 2**24)
 
 
 class PeerSettings:
-    """The settings of a server, first the initial ones. We use no header table and no limit on lists of headers: the
-    latter is advice, and the server's own answer names it.
+    """The settings of a peer, first the initial ones. We use no header table and no limit on lists of headers: the
+    latter is advice, and a server's own answer names it.
     """
 
-    __slots__ = ("are_known", "frame_bytes_max", "streams_max", "window_bytes")
+    __slots__ = ("_push_max", "are_known", "frame_bytes_max", "streams_max", "window_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_client: bool = False) -> None:
+        self._push_max = 1 if of_client else 0
         self.are_known = False
-        """Whether the server has sent its settings."""
+        """Whether the peer has sent its settings."""
         self.streams_max = STREAMS_MAX
         self.window_bytes = WINDOW_BYTES
         self.frame_bytes_max = _FRAME_BYTES.start
@@ -57,5 +50,5 @@ class PeerSettings:
                 if value not in _FRAME_BYTES:
                     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"frames of up to {value} bytes")
                 self.frame_bytes_max = min(value, FRAME_BYTES_MAX)
-            elif identifier == ENABLE_PUSH and value:
-                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH from a server")
+            elif identifier == ENABLE_PUSH and value > self._push_max:  # section 6.5.2
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH of {value}")

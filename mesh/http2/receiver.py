@@ -1,20 +1,21 @@
 """The frames that arrive on a connection: RFC 9113, sections 5 and 6."""
 
+import abc
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mesh.http2 import frames
-from mesh.http2.data_sender import DataSender
 from mesh.http2.faults import ConnectionFault, ErrorCode, StreamFault
 from mesh.http2.flood_limit import FloodLimit
 from mesh.http2.header_block import HeaderBlock
-from mesh.http2.outbox import Outbox
 from mesh.http2.peer_settings import PeerSettings
-from mesh.http2.statuses import of_reset, unavailable
+from mesh.http2.statuses import of_reset
 from mesh.http2.stream import Stream
-from mesh.http2.streams import Streams
 from mesh.http2.windows import ReceiveWindow, WindowExceeded, widened
 from mesh.rpc.call_error import CallError
+
+if TYPE_CHECKING:
+    from mesh.http2.connection import Connection
 
 CONNECTION_WINDOW_BYTES: Final = 16_777_216
 """The receive window of a whole connection. It is updated when data arrive, not when they are read, so that streams
@@ -25,27 +26,19 @@ COSTLY_BYTES: Final = 2_048
 """The part of a header block that costs as much as a frame that carries nothing."""
 
 
-class Receiver:
+class Receiver(abc.ABC):
     """Checks each frame, and hands it to its stream or answers it."""
 
     def __init__(
-        self,
-        outbox: Outbox,
-        sender: DataSender,
-        streams: Streams,
-        peer: PeerSettings,
-        flood_limit: FloodLimit,
-        *,
-        on_settings: Callable[[], None],
-        on_goaway: Callable[[], None],
+        self, connection: "Connection", peer: PeerSettings, flood_limit: FloodLimit, on_settings: Callable[[], None]
     ) -> None:
-        self._outbox = outbox
-        self._sender = sender
-        self._streams = streams
+        """`on_settings` is called when the peer has sent settings."""
+        self._outbox = connection.outbox
+        self._sender = connection.sender
+        self._streams = connection.streams
         self._peer = peer
         self._flood_limit = flood_limit
         self._on_settings = on_settings
-        self._on_goaway = on_goaway
         self._reader = frames.FrameReader()
         self._window = ReceiveWindow(CONNECTION_WINDOW_BYTES)
         self._only: int | None = frames.SETTINGS
@@ -55,6 +48,18 @@ class Receiver:
             *(self._data, self._headers, self._priority, self._rst_stream, self._settings),
             *(self._push_promise, self._ping, self._goaway, self._window_update, self._continuation),
         )
+
+    @abc.abstractmethod
+    def _receive_block(self, stream_id: int, flags: int, block: bytes) -> None:
+        """Handles a whole header block. Raises Fault."""
+
+    @abc.abstractmethod
+    def _receive_goaway(self, last_stream_id: int, code: int) -> None:
+        """Handles that the peer stops to use the connection."""
+
+    @abc.abstractmethod
+    def _receive_pong(self, payload: bytes) -> None:
+        """Handles the answer to a ping."""
 
     def receive(self, data: bytes) -> None:
         """Handles the frames that a piece completes. Raises Fault."""
@@ -81,10 +86,9 @@ class Receiver:
             self._deliver(stream, flags, stream.receive_data, data, size)
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        stream = self._streams.find(stream_id)
         fragment = frames.header_fragment(flags, payload)
         if flags & frames.END_HEADERS:
-            self._whole_block(stream, flags, fragment)
+            self._whole_block(stream_id, flags, fragment)
         else:
             self._block = HeaderBlock(stream_id, flags, fragment)
             self._only = frames.CONTINUATION
@@ -97,14 +101,11 @@ class Receiver:
         block.add(stream_id, payload)
         if flags & frames.END_HEADERS:
             self._block = self._only = None
-            # The stream may have ended since the block began.
-            self._whole_block(self._streams.find(stream_id), block.flags, block.content())
+            self._whole_block(stream_id, block.flags, block.content())
 
-    def _whole_block(self, stream: Stream | None, flags: int, block: bytes) -> None:
+    def _whole_block(self, stream_id: int, flags: int, block: bytes) -> None:
         self._flood_limit.spend(1 + len(block) // COSTLY_BYTES)
-        if stream is not None:
-            self._streams.are_answered = True
-            self._deliver(stream, flags, stream.receive_block, block)
+        self._receive_block(stream_id, flags, block)
 
     def _deliver(self, stream: Stream, flags: int, receive: Callable[..., None], *content: object) -> None:
         """Lets a stream handle a frame, and ends it if the frame does."""
@@ -115,7 +116,7 @@ class Receiver:
             self._streams.fail(stream, error)
         else:
             if ends:
-                self._streams.finish(stream)
+                self._streams.peer_ended(stream)
 
     def _priority(self, _flags: int, stream_id: int, payload: bytes) -> None:
         self._flood_limit.spend()
@@ -185,15 +186,15 @@ class Receiver:
         _check_of_connection("PING", stream_id)
         if len(payload) != frames.PING_BYTES:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"PING of {len(payload)} bytes")
-        if not flags & frames.ACK:
+        if flags & frames.ACK:
+            self._receive_pong(payload)
+        else:
             self._outbox.put(frames.frame(frames.PING, frames.ACK, 0, payload))
 
     def _goaway(self, _flags: int, stream_id: int, payload: bytes) -> None:
         self._flood_limit.spend()
         _check_of_connection("GOAWAY", stream_id)
-        last_stream_id, code = frames.parse_goaway(payload)
-        self._streams.refuse_above(last_stream_id, unavailable(f"GOAWAY with the error code {code}"))
-        self._on_goaway()
+        self._receive_goaway(*frames.parse_goaway(payload))
 
 
 def _check_of_connection(name: str, stream_id: int) -> None:

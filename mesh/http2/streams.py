@@ -1,7 +1,8 @@
-"""The streams of a connection: their identifiers, and their ends. RFC 9113, section 5.1."""
+"""The streams of a connection, and their ends: RFC 9113, section 5.1."""
 
+import abc
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from mesh.http2 import frames
 from mesh.http2.data_sender import DataSender
@@ -11,53 +12,53 @@ from mesh.http2.statuses import broken
 from mesh.http2.stream import Stream
 from mesh.rpc.call_error import CallError
 
+S = TypeVar("S", bound=Stream)
+
 LATE_FRAME_BYTES: Final = 16
 LATE_FRAMES_MAX: Final = 100_000
 """How many frames of data are honest for a stream that we have reset: one for as many bytes as its window had left."""
 
 
-class Streams:
-    """The open streams by their identifiers. All are ours, because we accept no pushes."""
+class Streams(abc.ABC, Generic[S]):
+    """The open streams by their identifiers. All are opened by the client, because pushes are not accepted."""
 
     def __init__(self, outbox: Outbox, sender: DataSender, on_end: Callable[[], None]) -> None:
         """`on_end` is called when a stream has ended."""
         self._outbox = outbox
         self._sender = sender
         self._on_end = on_end
-        self._open: dict[int, Stream] = {}
-        self.next_id = 1
-        """The identifier of the next stream."""
-        self.are_answered = False
-        """Whether the headers of any response have arrived."""
+        self._open: dict[int, S] = {}
         self._late_frames = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def __iter__(self) -> Iterator[Stream]:
+    def __iter__(self) -> Iterator[S]:
         return iter(self._open.values())
 
     @property
-    def are_numbered_out(self) -> bool:
-        """Returns whether there are no more identifiers: section 5.1.1."""
-        return self.next_id > frames.STREAM_ID_MAX
+    @abc.abstractmethod
+    def last_peer_id(self) -> int:
+        """Returns the identifier of the last stream that the peer has opened."""
 
-    def add(self, stream: Stream) -> None:
-        """Gives a stream the next identifier."""
-        stream.id = self.next_id
-        self._open[self.next_id] = stream
-        self.next_id += 2
+    @abc.abstractmethod
+    def is_idle(self, stream_id: int) -> bool:
+        """Returns whether the client has not opened a stream yet."""
 
-    def get(self, stream_id: int) -> Stream | None:
+    @abc.abstractmethod
+    def peer_ended(self, stream: S) -> None:
+        """Handles that the peer sends nothing more on a stream: END_STREAM."""
+
+    def get(self, stream_id: int) -> S | None:
         """Returns the stream of an identifier, None if it is not open."""
         return self._open.get(stream_id)
 
-    def find(self, stream_id: int) -> Stream | None:
+    def find(self, stream_id: int) -> S | None:
         """Returns the stream of a frame; None if it has ended, which the peer may not know yet. Raises ConnectionFault
-        if we have not opened it.
+        if it is idle.
         """
         stream = self._open.get(stream_id)
-        if stream is None and (not stream_id % 2 or stream_id >= self.next_id):
+        if stream is None and (not stream_id % 2 or self.is_idle(stream_id)):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame of the stream {stream_id}, which is idle")
         return stream
 
@@ -68,17 +69,17 @@ class Streams:
         self._late_frames -= 1
         return True
 
-    def read(self, stream: Stream, count: int) -> None:
+    def read(self, stream: S, count: int) -> None:
         """Lets the peer send as many bytes of a stream again, because they have been read."""
         if (increment := stream.receive_window.take(count)) and stream.id in self._open:
             self._outbox.send(frames.window_update(stream.id, increment))
 
-    def expect(self, stream: Stream, count: int) -> None:
+    def expect(self, stream: S, count: int) -> None:
         """Lets the peer send a message of `count` bytes as a whole."""
         if increment := stream.receive_window.fit(count):
             self._outbox.send(frames.window_update(stream.id, increment))
 
-    def reset(self, stream: Stream, code: ErrorCode) -> None:
+    def reset(self, stream: S, code: ErrorCode) -> None:
         """Ends a stream early."""
         if self._open.get(stream.id) is stream:
             self._outbox.send(frames.rst_stream(stream.id, code))
@@ -86,29 +87,16 @@ class Streams:
             self._late_frames = min(self._late_frames + late_frames, LATE_FRAMES_MAX)
             self.forget(stream)
 
-    def fail(self, stream: Stream, error: Fault | CallError) -> None:
+    def fail(self, stream: S, error: Fault | CallError) -> None:
         """Ends a stream because of what the peer sent for it."""
         self.reset(stream, error.code if isinstance(error, Fault) else ErrorCode.CANCEL)
         stream.fail(error if isinstance(error, CallError) else broken(str(error)))
 
-    def finish(self, stream: Stream) -> None:
-        """Ends a stream whose response is complete. A request that isn't is of no use any more: section 8.1."""
-        if not stream.is_sent:
-            self._outbox.send(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
-        self.forget(stream)
-
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: S) -> None:
         """Removes a stream that has ended."""
         del self._open[stream.id]
         self._sender.drop(stream)
         self._on_end()
-
-    def refuse_above(self, last_id: int, error: CallError) -> None:
-        """Ends the streams that the peer has not processed: section 6.8."""
-        for stream in [stream for number, stream in self._open.items() if number > last_id]:
-            del self._open[stream.id]
-            self._sender.drop(stream)
-            stream.fail(error, is_begun=False)
 
     def fail_all(self, error: CallError) -> None:
         """Ends all streams with their connection."""

@@ -4,11 +4,9 @@ https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
-import grpc
-import grpc.aio
 from grpcapis.grpc_health.v1 import health_pb
 from grpcapis.grpc_health.v1.health_pb import (
     HealthCheckRequest,
@@ -18,13 +16,17 @@ from grpcapis.grpc_health.v1.health_pb import (
 )
 
 from mesh.background import wait
+from mesh.errors import Code
+from mesh.http2.server.call import Route, ServerCall
 from mesh.operations import Readiness
+from mesh.rpc.call_error import CallError
+from mesh.server.parsing import parse
 
 DESC = health_pb.desc().services[0]
 WATCH_EVERY_S = 5.0
+REQUEST_BYTES_MAX: Final = 4_096
 
 Status: TypeAlias = HealthCheckResponse.ServingStatus
-Context: TypeAlias = "grpc.aio.ServicerContext[HealthCheckRequest, HealthCheckResponse]"
 
 
 class Health:
@@ -37,49 +39,48 @@ class Health:
         self._names = ("", *services)
         self._stopping = asyncio.Event()
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """Returns the handlers to register with a gRPC server."""
-        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            "Check": grpc.unary_unary_rpc_method_handler(
-                self.check, HealthCheckRequest.from_binary, HealthCheckResponse.to_binary
-            ),
-            "List": grpc.unary_unary_rpc_method_handler(
-                self.list, HealthListRequest.from_binary, HealthListResponse.to_binary
-            ),
-            "Watch": grpc.unary_stream_rpc_method_handler(
-                self.watch, HealthCheckRequest.from_binary, HealthCheckResponse.to_binary
-            ),
+    def routes(self) -> dict[str, Route]:
+        """Returns the routes to the methods, for a server."""
+        methods = {"Check": self._check, "List": self._list, "Watch": self._watch}
+        return {
+            f"/{DESC.type_name}/{name}": Route(serve, takes_stream=False, message_bytes_max=REQUEST_BYTES_MAX)
+            for name, serve in methods.items()
         }
-        return grpc.method_handlers_generic_handler(DESC.type_name, methods)
 
     def stop(self) -> None:
         """Notifies the watchers that the process stops, and ends their calls."""
         self._stopping.set()
 
-    async def check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
-        """Handles Check: returns the status of a service."""
-        if request.service not in self._names:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "This process has no such service.")
-        return HealthCheckResponse(status=await self._status())
+    async def _check(self, call: ServerCall) -> None:
+        """Returns the status of a service."""
+        if parse(HealthCheckRequest, call.request()).service not in self._names:
+            raise CallError(Code.NOT_FOUND, "This process has no such service.")
+        call.finish(_response(await self._status()))
 
-    async def list(
-        self, _request: HealthListRequest, _context: "grpc.aio.ServicerContext[HealthListRequest, HealthListResponse]"
-    ) -> HealthListResponse:
-        """Handles List: returns the status of all services."""
+    async def _list(self, call: ServerCall) -> None:
+        """Returns the status of all services."""
+        parse(HealthListRequest, call.request())
         status = await self._status()
-        return HealthListResponse(statuses={name: HealthCheckResponse(status=status) for name in self._names})
+        statuses = {name: HealthCheckResponse(status=status) for name in self._names}
+        call.finish(HealthListResponse(statuses=statuses).to_binary())
 
-    async def watch(self, request: HealthCheckRequest, _context: Context) -> AsyncIterator[HealthCheckResponse]:
-        """Handles Watch: yields the current status, then every change."""
+    async def _watch(self, call: ServerCall) -> None:
+        """Sends the current status of a service, then every change."""
+        request = parse(HealthCheckRequest, call.request())
         sent: Status | None = None
         while sent is None or not self._stopping.is_set():
             status = await self._status() if request.service in self._names else Status.SERVICE_UNKNOWN
             if status is not sent:
-                yield HealthCheckResponse(status=status)
+                await call.write(_response(status))
                 sent = status
             await wait(self._stopping, WATCH_EVERY_S)
         if sent is Status.SERVING:
-            yield HealthCheckResponse(status=Status.NOT_SERVING)
+            await call.write(_response(Status.NOT_SERVING))
+        call.finish()
 
     async def _status(self) -> Status:
         return Status.NOT_SERVING if await self._readiness.problems() else Status.SERVING
+
+
+def _response(status: Status) -> bytes:
+    return HealthCheckResponse(status=status).to_binary()

@@ -6,12 +6,11 @@ An error becomes a google.rpc.Status that reveals no internals.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from typing import Any, Final, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, Final, TypeAlias
 
-import grpc
-import grpc.aio
 import structlog
 from protobuf import Message
 
@@ -28,12 +27,14 @@ from mesh.errors import (
     PermissionDenied,
     ResourceExhausted,
     Unauthenticated,
+    error_for,
 )
+from mesh.http2.server.call import Route, ServerCall
 from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, authorize_connection, bearer_token
 from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Call, Handler, current_call
+from mesh.rpc.call_error import CallError
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from mesh.server.open_streams import CallEnd, OpenStreams
-from mesh.server.stream_end import StreamEnd
 from mesh.telemetry import correlation, tracing
 from mesh.telemetry.metrics import SERVER_CALLS, SERVER_SECONDS, CountersByCode
 from mesh.traceback_release import release_frames
@@ -48,10 +49,8 @@ STREAM_TIMEOUT_S: Final = 86_400.0
 STREAM_MESSAGES_MAX: Final = 1_000_000
 """The most messages that one call may send."""
 
-_GRPC_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-
-Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
-Answer = TypeVar("Answer")
+Handle: TypeAlias = Callable[[ServerCall, Call], Awaitable[bytes | None]]
+"""What admitted calls get. Returns the response, None if the call has sent a stream of them."""
 
 log = structlog.get_logger()
 
@@ -69,43 +68,29 @@ class Pipeline:
         self._seconds = SERVER_SECONDS.labels(self._method.path)
         self._calls = CountersByCode(SERVER_CALLS, self._method.path)
 
-    def method_handler(self) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        """Returns the handler to register with a gRPC server, by the kind of the method."""
-        match self._method.kind:
-            case "unary":
-                return grpc.unary_unary_rpc_method_handler(self._unary)
-            case "server_streaming":
-                return grpc.unary_stream_rpc_method_handler(self._server_streaming)
-            case "client_streaming":
-                return grpc.stream_unary_rpc_method_handler(self._client_streaming)
-            case "bidi_streaming":
-                return grpc.stream_stream_rpc_method_handler(self._bidi_streaming)
+    def route(self) -> Route:
+        """Returns the route to the method, for the server."""
+        handle, takes_stream = {
+            "unary": (self._unary, False),
+            "server_streaming": (self._server_streaming, False),
+            "client_streaming": (self._client_streaming, True),
+            "bidi_streaming": (self._bidi_streaming, True),
+        }[self._method.kind]
+        return Route(partial(self._serve, handle), takes_stream, MESSAGE_BYTES_MAX)
 
-    async def _unary(self, request: bytes, context: Context) -> bytes | None:
-        async def handle(call: Call) -> bytes:
-            return await self._answer(self._read(request), call)
+    async def _unary(self, incoming: ServerCall, call: Call) -> bytes:
+        return await self._answer(self._read(incoming.request()), call)
 
-        return await self._serve(context, handle)
+    async def _server_streaming(self, incoming: ServerCall, call: Call) -> None:
+        await self._send(self._read(incoming.request()), call, incoming)
 
-    async def _server_streaming(self, request: bytes, context: Context) -> None:
-        async def handle(call: Call) -> None:
-            await self._send(self._read(request), call, context)
+    async def _client_streaming(self, incoming: ServerCall, call: Call) -> bytes:
+        async with aclosing(self._read_all(incoming)) as messages:
+            return await self._answer(messages, call)
 
-        await self._serve(context, handle)
-
-    async def _client_streaming(self, requests: AsyncIterator[bytes], context: Context) -> bytes | None:
-        async def handle(call: Call) -> bytes:
-            async with aclosing(self._read_all(requests, StreamEnd(context))) as messages:
-                return await self._answer(messages, call)
-
-        return await self._serve(context, handle)
-
-    async def _bidi_streaming(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        async def handle(call: Call) -> None:
-            async with aclosing(self._read_all(requests, StreamEnd(context))) as messages:
-                await self._send(messages, call, context)
-
-        await self._serve(context, handle)
+    async def _bidi_streaming(self, incoming: ServerCall, call: Call) -> None:
+        async with aclosing(self._read_all(incoming)) as messages:
+            await self._send(messages, call, incoming)
 
     async def _answer(self, request: Any, call: Call) -> bytes:
         try:
@@ -116,16 +101,12 @@ class Pipeline:
         self._audit(call, request, response)
         return self._write(response)
 
-    async def _send(self, request: Any, call: Call, context: Context) -> None:
+    async def _send(self, request: Any, call: Call, incoming: ServerCall) -> None:
         """Sends the responses, each once the client's flow control has room for it."""
-        begun = False
         try:
             async with aclosing(self._handler.serve(request, call)) as responses:
                 async for response in responses:
-                    if not begun:
-                        await _begin(context)
-                        begun = True
-                    await context.write(self._write(response))
+                    await incoming.write(self._write(response))
         except BaseException:  # a call that is cancelled, too
             self._audit_failure(call, request)
             raise
@@ -141,9 +122,7 @@ class Pipeline:
             audit.record_change(call, request, None, outcome="failed")
 
     def _write(self, response: Message) -> bytes:
-        """Returns a response as bytes. Raises ResourceExhausted if it is too large, with which gRPC would end the call
-        after it has been counted.
-        """
+        """Returns a response as bytes. Raises ResourceExhausted if it is larger than clients accept."""
         written = response.to_binary()
         if len(written) > MESSAGE_BYTES_MAX:
             log.error("response too large", method=self._method.path, bytes=len(written))
@@ -152,47 +131,43 @@ class Pipeline:
             )
         return written
 
-    async def _serve(self, context: Context, handle: Callable[[Call], Awaitable[Answer]]) -> Answer | None:
+    async def _serve(self, handle: Handle, incoming: ServerCall) -> None:
         """Serves a call: correlates logs and traces, sends errors, and records metrics."""
         started = time.monotonic()
-        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        metadata = incoming.head.metadata
         correlation.bind(correlation.safe_request_id(metadata.get(correlation.REQUEST_ID, "")), metadata)
         code = Code.CANCELLED
-        answer = None  # after an error gRPC doesn't look at it
         try:
             with tracing.span(self._method.path, "SERVER", metadata):
-                answer = await self._handle_admitted(metadata, context, handle)
+                incoming.finish(await self._handle_admitted(incoming, handle))
             code = Code.OK
         except Exception as error:  # noqa: BLE001 # _public_error() logs unexpected errors
             public = self._public_error(error)
             code = public.code
-            try:
-                await _abort(context, public)
-            finally:
-                release_frames(error)
+            _abort(incoming, public)
+            release_frames(error)
         finally:
             elapsed_s = time.monotonic() - started
             self._seconds.observe(elapsed_s)
             self._calls[code].inc()
             log.debug("call", method=self._method.path, code=code.name, ms=round(elapsed_s * 1000, 1))
-        return answer
 
     def _public_error(self, error: Exception) -> MeshError:
         """Returns the error that the caller gets, and logs one that is unexpected."""
         if isinstance(error, MeshError):
             return error
+        if isinstance(error, CallError):
+            return error_for(error.code)(error.text)
         log.error("handler failed", exc_info=error, method=self._method.path)
         return Internal("Internal error.")
 
-    async def _handle_admitted(
-        self, metadata: Mapping[str, str], context: Context, handle: Callable[[Call], Awaitable[Answer]]
-    ) -> Answer:
+    async def _handle_admitted(self, incoming: ServerCall, handle: Handle) -> bytes | None:
         """Admits a call, and handles it within its deadline."""
         allowed_s = self._method.policy.timeout_s or (STREAM_TIMEOUT_S if self._method.streams else DEFAULT_TIMEOUT_S)
-        remaining_s = context.time_remaining()
-        if remaining_s is not None:
-            allowed_s = min(allowed_s, remaining_s)
         deadline = time.monotonic() + allowed_s
+        if incoming.deadline is not None and incoming.deadline < deadline:
+            deadline, allowed_s = incoming.deadline, incoming.deadline - time.monotonic()
+        metadata = incoming.head.metadata
         timeout = asyncio.timeout(allowed_s)
         end = CallEnd(timeout)
         try:
@@ -201,7 +176,7 @@ class Pipeline:
                     caller = await self._admit(metadata)
                     call = Call(self._method.path, caller, deadline, metadata, self._method.response)
                     with self._while_valid(caller, end):
-                        return await _in_context(call, handle)
+                        return await _in_context(handle, incoming, call)
         except TimeoutError as error:
             if not timeout.expired():
                 raise  # Not this call's deadline, but a timeout of something that its handler waited for.
@@ -260,41 +235,29 @@ class Pipeline:
                 f"The request is not a {kind.desc().type_name}.", reason="MALFORMED_MESSAGE"
             ) from error
 
-    async def _read_all(self, requests: AsyncIterator[bytes], end: StreamEnd) -> AsyncGenerator[Message, None]:
+    async def _read_all(self, incoming: ServerCall) -> AsyncGenerator[Message, None]:
         """Yields the messages of a stream. Raises InvalidArgument at the first invalid one, whose index
         begins the fields of its violations, and CancelledError if the stream was cut off.
         """
         index = 0
-        async for request in requests:
-            if index == STREAM_MESSAGES_MAX:
-                raise InvalidArgument(
-                    f"A stream may hold {STREAM_MESSAGES_MAX} messages at most.", reason="STREAM_TOO_LONG"
-                )
-            try:
-                message = self._read(request)
-            except InvalidArgument as error:
-                raise _of_message(index, error) from error
-            yield message
-            index += 1
-        await end.confirm()
+        async with aclosing(incoming.requests()) as requests:
+            async for request in requests:
+                if index == STREAM_MESSAGES_MAX:
+                    raise InvalidArgument(
+                        f"A stream may hold {STREAM_MESSAGES_MAX} messages at most.", reason="STREAM_TOO_LONG"
+                    )
+                try:
+                    message = self._read(request)
+                except InvalidArgument as error:
+                    raise _of_message(index, error) from error
+                yield message
+                index += 1
 
 
-async def _begin(context: Context) -> None:
-    """Sends the headers of a stream of responses, to the end even if the stream has to end meanwhile: gRPC fails to
-    abort a call whose headers are on their way. They don't wait for the client's flow control, as messages do.
-    """
-    sending = asyncio.ensure_future(context.send_initial_metadata(()))
-    try:
-        await asyncio.shield(sending)
-    except asyncio.CancelledError:
-        await asyncio.gather(sending, return_exceptions=True)
-        raise
-
-
-async def _in_context(call: Call, handle: Callable[[Call], Awaitable[Answer]]) -> Answer:
+async def _in_context(handle: Handle, incoming: ServerCall, call: Call) -> bytes | None:
     token = current_call.set(call)
     try:
-        return await handle(call)
+        return await handle(incoming, call)
     finally:
         current_call.reset(token)
 
@@ -305,13 +268,7 @@ def _of_message(index: int, error: InvalidArgument) -> InvalidArgument:
     return InvalidArgument(f"[{index}]: {error.message}", reason=error.reason, violations=violations)
 
 
-async def _abort(context: Context, error: MeshError) -> None:
-    """Ends a call with an error. gRPC keeps the AbortError beside the context, and raises it again when the handler has
-    returned. If it passed through our frames, which refer to the context, only the garbage collector could free them.
-    """
+def _abort(incoming: ServerCall, error: MeshError) -> None:
     status = to_status(error)
     trailers = ((DETAILS_TRAILER, status.to_binary()), (correlation.REQUEST_ID, correlation.request_id()))
-    try:
-        await context.abort(_GRPC_CODES[error.code], status.message, trailers)
-    except grpc.aio.AbortError as aborted:
-        release_frames(aborted)
+    incoming.abort(error.code, status.message, trailers)

@@ -4,11 +4,10 @@ https://github.com/grpc/grpc/blob/master/doc/server-reflection.md. The messages 
 use, differ only in their names.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
 
-import grpc
-import grpc.aio
 from googleapis.google.rpc import error_details_pb, status_pb
 from grpcapis.grpc_reflection.v1 import reflection_pb
 from grpcapis.grpc_reflection.v1.reflection_pb import (
@@ -26,13 +25,16 @@ from protobuf import DescExtension, DescFile, DescMessage, DescService, Oneof
 
 from mesh.contract.descriptors import with_imports
 from mesh.errors import Code
+from mesh.http2.server.call import Route, ServerCall
+from mesh.server.parsing import parse
 
 VERSIONS = (reflection_pb.desc().services[0], v1alpha_pb.desc().services[0])
 
 ERROR_FILES = (status_pb.desc(), error_details_pb.desc())
 """The files of the details of errors, which no contract imports, because they travel as google.protobuf.Any."""
 
-Context: TypeAlias = "grpc.aio.ServicerContext[ServerReflectionRequest, ServerReflectionResponse]"
+REQUEST_BYTES_MAX: Final = 65_536
+
 Answer: TypeAlias = Oneof[Any, Any]
 """The field message_response of a response."""
 
@@ -52,22 +54,17 @@ class Reflection:
             for extension in _extensions(file)
         }
 
-    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """Returns the handlers to register with a gRPC server."""
-        method = grpc.stream_stream_rpc_method_handler(
-            self.answer_all, ServerReflectionRequest.from_binary, ServerReflectionResponse.to_binary
-        )
-        return tuple(
-            grpc.method_handlers_generic_handler(version.type_name, {"ServerReflectionInfo": method})
-            for version in VERSIONS
-        )
+    def routes(self) -> dict[str, Route]:
+        """Returns the routes to the methods, for a server."""
+        route = Route(self._answer_all, takes_stream=True, message_bytes_max=REQUEST_BYTES_MAX)
+        return {f"/{version.type_name}/ServerReflectionInfo": route for version in VERSIONS}
 
-    async def answer_all(
-        self, requests: AsyncIterator[ServerReflectionRequest], _context: Context
-    ) -> AsyncIterator[ServerReflectionResponse]:
-        """Handles ServerReflectionInfo: yields a response to each request."""
-        async for request in requests:
-            yield self._answer(request)
+    async def _answer_all(self, call: ServerCall) -> None:
+        """Sends a response to each request."""
+        async with aclosing(call.requests()) as requests:
+            async for request in requests:
+                await call.write(self._answer(parse(ServerReflectionRequest, request)).to_binary())
+        call.finish()
 
     def _answer(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
         return ServerReflectionResponse(

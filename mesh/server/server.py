@@ -1,42 +1,26 @@
 """The gRPC server of a service, with health and reflection, from its start to its drain."""
 
-from typing import Any, Self
-
-import grpc
-import grpc.aio
+from typing import Self
 
 from mesh.errors import MeshError
+from mesh.http2.server.server import Http2Server
 from mesh.identity import EndedTokens, KeySet, RemoteEndedTokens, RemoteKeySet, Verifier
+from mesh.listening import PortInUse, bind
 from mesh.operations import Readiness
 from mesh.process import Process
 from mesh.rpc import Service
-from mesh.server import health, lost_calls
+from mesh.server import health
 from mesh.server.open_streams import STREAMS_MAX, OpenStreams
-from mesh.server.pipeline import MESSAGE_BYTES_MAX, Pipeline
+from mesh.server.pipeline import Pipeline
 from mesh.server.reflection import Reflection
 from mesh.settings import ServiceSettings
 from mesh.validation import Validator
 
 CONCURRENT_CALLS_MAX = 1000
 CONNECTION_AGE_S = 10.0
-"""The age at which clients are asked to reconnect (plus or minus a tenth; calls in progress end on the old connection).
-New replicas thus get their share, and a replica that gets no new connections soon has none: it should stop only then,
-because gRPC's library cancels calls that arrive at the moment when a server stops.
+"""The age at which clients are asked to reconnect; calls in progress end on the old connection. New replicas thus get
+their share, and a replica that gets no new connections soon has none: it should stop only then.
 """
-
-METADATA_BYTES_MAX = 16 * 1024
-
-_OPTIONS: list[tuple[str, Any]] = [
-    # Two servers on one port would each get half of the calls; a port in use must be an error.
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    # By default gRPC rejects calls at random above 8 KiB, and all above 16 KiB: one limit makes that predictable.
-    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
-    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-]
 
 
 async def serve(
@@ -67,33 +51,30 @@ class Server:
         self, address: str, services: tuple[Service, ...], verifier: Verifier, readiness: Readiness, grace_s: float
     ) -> None:
         self._grace_s = grace_s
-        self._address = address
-        options = [*_OPTIONS, ("grpc.max_connection_age_ms", int(CONNECTION_AGE_S * 1000))]
-        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX + STREAMS_MAX)
+        self._host, _, port = address.rpartition(":")
+        self._port = int(port)
         self._streams = OpenStreams()
-        validator = Validator()
-        for service in services:
-            methods: dict[str, Any] = {}
-            for handler in service.handlers():
-                pipeline = Pipeline(handler, verifier, validator, self._streams)
-                methods[handler.method.name] = pipeline.method_handler()
-            self._server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(service.DESC.type_name, methods),)
-            )
         descs = [service.DESC for service in services]
         self._health = health.Health(readiness, [desc.type_name for desc in descs])
-        self._server.add_generic_rpc_handlers((self._health.handlers(), *Reflection([*descs, health.DESC]).handlers()))
+        routes = self._health.routes() | Reflection([*descs, health.DESC]).routes()
+        validator = Validator()
+        for service in services:
+            for handler in service.handlers():
+                routes[handler.method.path] = Pipeline(handler, verifier, validator, self._streams).route()
+        self._server = Http2Server(
+            routes, calls_max=CONCURRENT_CALLS_MAX + STREAMS_MAX, connection_age_s=CONNECTION_AGE_S
+        )
 
     async def __aenter__(self) -> Self:
         try:
-            self.port = self._server.add_insecure_port(self._address)
-        except RuntimeError as error:
+            bound = bind(self._host, self._port)
+            self.port: int = bound.getsockname()[1]
+            await self._server.start(bound)
+        except PortInUse as error:
             raise MeshError(
-                f"Can't listen on {self._address}: the port is in use. Set GRPC_PORT to another one, "
+                f"Can't listen on {self._host}:{self._port}: the port is in use. Set GRPC_PORT to another one, "
                 "or stop the process that uses it."
             ) from error
-        lost_calls.LOGGER.addFilter(lost_calls.LOST_CALLS)
-        await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 from mesh.errors import Code
-from mesh.http2.call import Call
-from mesh.http2.connection import Connection
+from mesh.http2.client.call import ClientCall
+from mesh.http2.client.connection import ClientConnection
+from mesh.http2.client.request_head import RequestHeads
 from mesh.http2.faults import Fault
 from mesh.http2.messages import prefixed
-from mesh.http2.request_head import RequestHeads
 from mesh.rpc.call_error import CallError
 
 MESSAGE_BYTES_MAX = 10_000
@@ -51,9 +51,12 @@ class Upstream:
         self._loop.close()
 
     async def _receive(self, data: bytes, cut: int) -> None:
-        connection = Connection(300.0, lambda _: None, lambda: None)
+        connection = ClientConnection(300.0, lambda _: None, lambda: None)
         connection.connection_made(_Transport())
-        calls = [Call(MESSAGE_BYTES_MAX, connection.loop, is_unary=True), Call(MESSAGE_BYTES_MAX, connection.loop)]
+        calls = [
+            ClientCall(MESSAGE_BYTES_MAX, connection.loop, is_unary=True),
+            ClientCall(MESSAGE_BYTES_MAX, connection.loop),
+        ]
         for call in calls:
             connection.open(call, self._heads.block("/a/b", 1.0, ()), prefixed(b"x"), ends=call is calls[0])
         for piece in (data[:cut], data[cut:]):
@@ -66,7 +69,7 @@ class Upstream:
             await self._drain(call)
         assert connection.is_closed
 
-    async def _drain(self, call: Call) -> None:
+    async def _drain(self, call: ClientCall) -> None:
         assert call.is_ended
         try:
             while (message := await call.next_message()) is not None:

@@ -660,14 +660,14 @@ async def test_a_quiet_server_is_pinged_and_given_up() -> None:
     async with scripted(serve) as address, transport_to(address, keepalive_s=0.05) as transport:
         with pytest.raises(CallError) as caught:
             await call(transport)
-    assert (caught.value.code, caught.value.text) == (Code.UNAVAILABLE, "the server answers no pings")
+    assert (caught.value.code, caught.value.text) == (Code.UNAVAILABLE, "the peer answers no pings")
 
 
 async def test_a_silent_connection_gets_no_more_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server may vanish without a trace. When a call expires and nothing has arrived since it was made, the next one
     goes to another connection, and the silent one ends unless it answers a ping.
     """
-    monkeypatch.setattr("mesh.http2.call.SILENT_S_MIN", 0)
+    monkeypatch.setattr("mesh.http2.client.call.SILENT_S_MIN", 0)
     monkeypatch.setattr("mesh.http2.keepalive.ANSWER_S_MAX", 0.05)
 
     async def vanish(peer: Peer) -> None:
@@ -691,7 +691,7 @@ async def test_a_silent_connection_gets_no_more_calls(monkeypatch: pytest.Monkey
 
 async def test_a_slow_server_keeps_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that answers the ping gets the next call, and no second ping before it has answered a call."""
-    monkeypatch.setattr("mesh.http2.call.SILENT_S_MIN", 0)
+    monkeypatch.setattr("mesh.http2.client.call.SILENT_S_MIN", 0)
     pings = 0
 
     async def serve(peer: Peer) -> None:

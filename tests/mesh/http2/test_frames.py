@@ -80,9 +80,9 @@ def test_frames_are_written_as_others_read_them() -> None:
     reset = hyper_frame(frames.rst_stream(5, ErrorCode.CANCEL))
     assert isinstance(reset, hyper.RstStreamFrame)
     assert (reset.stream_id, reset.error_code) == (5, 8)
-    goaway = hyper_frame(frames.goaway(ErrorCode.ENHANCE_YOUR_CALM))
+    goaway = hyper_frame(frames.goaway(7, ErrorCode.ENHANCE_YOUR_CALM))
     assert isinstance(goaway, hyper.GoAwayFrame)
-    assert (goaway.last_stream_id, goaway.error_code) == (0, 11)
+    assert (goaway.last_stream_id, goaway.error_code) == (7, 11)
 
 
 @pytest.mark.parametrize("size", [0, 10, 11, 25])

@@ -13,7 +13,7 @@ import pytest
 from mesh.client import Http2Transport
 from mesh.errors import Code
 from mesh.http2 import frames
-from mesh.http2.call import Call
+from mesh.http2.client.call import ClientCall
 from mesh.http2.faults import ErrorCode
 from mesh.rpc.call_error import CallError
 from tests.garbage import alive
@@ -300,7 +300,7 @@ async def test_a_window_that_never_opens() -> None:
             assert caught.value.code is Code.DEADLINE_EXCEEDED
         caught.value.__traceback__ = None
         gc.collect()
-        assert alive(Call) < 10
+        assert alive(ClientCall) < 10
         stream.cancel()
         await sending
 

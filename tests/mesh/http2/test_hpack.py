@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.http2 import hpack, huffman
+from mesh.http2.client.response_head import FieldsReader
 from mesh.http2.faults import ConnectionFault, ErrorCode, StreamFault
-from mesh.http2.response_head import FieldsReader
 
 FIELDS = st.lists(
     st.tuples(st.binary(min_size=1, max_size=40), st.binary(max_size=300)) | st.sampled_from(hpack._STATIC_TABLE),
@@ -29,7 +29,7 @@ def encoded(fields: list[hpack.Field], *, huffman: bool) -> bytes:
 @given(FIELDS, st.booleans())
 def test_what_others_encode_is_decoded(fields: list[hpack.Field], is_huffman: bool) -> None:
     """Blocks of an encoder that has set its table to our size are decoded: indexed, literal, Huffman and plain."""
-    assert hpack.decode(encoded(fields, huffman=is_huffman), LIMIT) == fields
+    assert hpack.Decoder(0).decode(encoded(fields, huffman=is_huffman), LIMIT) == fields
 
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=200), st.binary(max_size=20_000)), max_size=3))
@@ -52,7 +52,7 @@ def test_credentials_are_never_indexed() -> None:
 def test_any_bytes_are_fields_or_a_fault(block: bytes) -> None:
     """Nothing else is raised."""
     with contextlib.suppress(ConnectionFault):
-        assert sum(len(name) + len(value) for name, value in hpack.decode(block, LIMIT)) <= LIMIT
+        assert sum(len(name) + len(value) for name, value in hpack.Decoder(0).decode(block, LIMIT)) <= LIMIT
 
 
 @pytest.mark.parametrize(
@@ -75,29 +75,29 @@ def test_any_bytes_are_fields_or_a_fault(block: bytes) -> None:
 def test_malformed_blocks_are_faults(block: bytes) -> None:
     """A decoding error ends the connection (RFC 9113, section 4.3)."""
     with pytest.raises(ConnectionFault) as caught:
-        hpack.decode(block, LIMIT)
+        hpack.Decoder(0).decode(block, LIMIT)
     assert caught.value.code == ErrorCode.COMPRESSION_ERROR
 
 
 def test_an_update_to_the_size_that_we_have_is_allowed() -> None:
     """An encoder must send an update when it sets its table to our size."""
-    assert hpack.decode(b"\x20\x88", LIMIT) == [(b":status", b"200")]
+    assert hpack.Decoder(0).decode(b"\x20\x88", LIMIT) == [(b":status", b"200")]
 
 
 def test_a_small_block_of_many_fields_is_refused() -> None:
     """A list that would be too large is not built, however small its block is."""
     block = b"\x88" * 10_000
     with pytest.raises(StreamFault):
-        hpack.decode(block, 16_384)
-    assert len(hpack.decode(block[:100], 16_384)) == 100
+        hpack.Decoder(0).decode(block, 16_384)
+    assert len(hpack.Decoder(0).decode(block[:100], 16_384)) == 100
 
 
 def test_a_block_larger_than_the_list_is_not_decoded() -> None:
     """A block with more bytes than a list may have ends its stream without being decoded, which would cost time."""
     with pytest.raises(StreamFault):
-        hpack.decode(b"\xbe" * 16_385, 16_384)
+        hpack.Decoder(0).decode(b"\xbe" * 16_385, 16_384)
     with pytest.raises(ConnectionFault):
-        hpack.decode(b"\xbe" * 16_384, 16_384)
+        hpack.Decoder(0).decode(b"\xbe" * 16_384, 16_384)
 
 
 def test_short_blocks_are_kept_if_they_hold_little() -> None:

@@ -15,7 +15,7 @@ from local.ports import free_port
 from mesh.client import Credentials, Http2Transport
 from mesh.errors import Code, Unavailable
 from mesh.http2 import frames
-from mesh.http2.endpoint import PAUSE_S_MIN, Endpoint
+from mesh.http2.client.endpoint import PAUSE_S_MIN, Endpoint
 from mesh.http2.faults import ErrorCode
 from mesh.rpc.call_error import CallError
 from tests.edge.call.test_upstream_tls import Authority
@@ -262,8 +262,8 @@ async def test_goaway_lets_older_calls_end() -> None:
 
 async def test_connections_that_drain_make_way_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server may renew its connections while long streams go on. Beyond a limit the oldest connection is closed."""
-    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 2)
-    monkeypatch.setattr("mesh.http2.endpoint.DRAINING_MAX", 3)
+    monkeypatch.setattr("mesh.http2.client.endpoint.CONNECTIONS_MAX", 2)
+    monkeypatch.setattr("mesh.http2.client.endpoint.DRAINING_MAX", 3)
 
     async def renew(peer: Peer) -> None:
         await peer.start()
@@ -345,7 +345,7 @@ async def test_a_server_without_streams_gets_one_connection() -> None:
 
 async def test_a_full_server_is_waited_for_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit of connections, calls wait in turn for a free stream and fail at their deadline."""
-    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)
+    monkeypatch.setattr("mesh.http2.client.endpoint.CONNECTIONS_MAX", 1)
     go = asyncio.Event()
 
     async def serve(peer: Peer) -> None:
@@ -369,7 +369,7 @@ async def test_a_full_server_is_waited_for_until_the_deadline(monkeypatch: pytes
 
 async def test_calls_that_wait_are_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit of connections, a caller that calls again and again takes turns with those that wait."""
-    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)
+    monkeypatch.setattr("mesh.http2.client.endpoint.CONNECTIONS_MAX", 1)
     served: list[bytes] = []
     begun, done = asyncio.Event(), asyncio.Event()
 
@@ -397,8 +397,8 @@ async def test_calls_that_wait_are_not_overtaken(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_call_that_gives_up_lets_the_next_one_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """When a stream becomes free for a call that is cancelled at that moment, the next one in turn gets it."""
-    monkeypatch.setattr("mesh.http2.endpoint.CONNECTIONS_MAX", 1)
-    monkeypatch.setattr("mesh.http2.balancer.RESOLVE_PAUSE_S", 60.0)  # a lookup continues those that wait too
+    monkeypatch.setattr("mesh.http2.client.endpoint.CONNECTIONS_MAX", 1)
+    monkeypatch.setattr("mesh.http2.client.balancer.RESOLVE_PAUSE_S", 60.0)  # a lookup continues those that wait too
     go = asyncio.Event()
 
     async def serve(peer: Peer) -> None:
@@ -465,8 +465,8 @@ async def test_failed_attempts_are_spaced(monkeypatch: pytest.MonkeyPatch) -> No
     async def refuse(_: Any) -> Any:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("mesh.http2.endpoint.asyncio.sleep", recorded)
-    monkeypatch.setattr("mesh.http2.endpoint.JITTER", 0)
+    monkeypatch.setattr("mesh.http2.client.endpoint.asyncio.sleep", recorded)
+    monkeypatch.setattr("mesh.http2.client.endpoint.JITTER", 0)
     endpoint = Endpoint(refuse, lambda: None)
     endpoint.want()
     await enough.wait()
@@ -503,7 +503,7 @@ async def test_connections_are_added_soon_after_an_outage(monkeypatch: pytest.Mo
         await peer.wait_closed()
         writer.close()
 
-    monkeypatch.setattr("mesh.http2.endpoint.asyncio.sleep", recorded)
+    monkeypatch.setattr("mesh.http2.client.endpoint.asyncio.sleep", recorded)
     async with transport_to(f"127.0.0.1:{port}") as transport:
         calling = [asyncio.create_task(call(transport)) for _ in range(3)]
         await grown.wait()
@@ -552,7 +552,7 @@ async def test_connections_that_are_of_no_use_are_spaced(
         peer.send(goaway(0))
         await peer.wait_closed()
 
-    monkeypatch.setattr("mesh.http2.endpoint.asyncio.sleep", recorded)
+    monkeypatch.setattr("mesh.http2.client.endpoint.asyncio.sleep", recorded)
     async with scripted(leave) as address, transport_to(address) as transport:
         while not grown.is_set() and len(pauses) < 30:
             with contextlib.suppress(CallError):
@@ -633,7 +633,7 @@ async def test_an_address_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_name_that_cannot_be_encoded_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lookup that raises UnicodeError has failed, as one of an unknown name has."""
-    monkeypatch.setattr("mesh.http2.balancer.RESOLVE_PAUSE_S", 0.01)
+    monkeypatch.setattr("mesh.http2.client.balancer.RESOLVE_PAUSE_S", 0.01)
     async with transport_to("foo..bar:80") as transport:
         for _ in range(2):
             with pytest.raises(Unavailable):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from mesh.http2.connection import Connection
-from mesh.http2.endpoint import Endpoint
+from mesh.http2.client.connection import ClientConnection
+from mesh.http2.client.endpoint import Endpoint
 from mesh.http2.statuses import unavailable
 
 RESOLVE_PAUSE_S: Final = 1.0
@@ -32,7 +32,7 @@ class Balancer:
     """
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, keepalive_s: float) -> None:
-        """With `tls` the server must choose HTTP/2 by ALPN. `keepalive_s` is that of Connection."""
+        """With `tls` the server must choose HTTP/2 by ALPN. `keepalive_s` is that of ClientConnection."""
         self._host = host
         self._port = port
         self._tls = tls
@@ -58,7 +58,7 @@ class Balancer:
         errors = [None if endpoint.is_connected else endpoint.error for endpoint in self._turns]
         return None if None in errors else errors[0]
 
-    def pick(self) -> Connection | None:
+    def pick(self) -> ClientConnection | None:
         """Returns a connection with room for a stream, of the next address that has one. If none has, begins to connect
         and returns None, as where others wait, who have been there first.
         """
@@ -67,7 +67,7 @@ class Balancer:
             return None
         return self._find()
 
-    async def wait(self, until: float, *, fails_fast: bool = False) -> Connection:
+    async def wait(self, until: float, *, fails_fast: bool = False) -> ClientConnection:
         """Waits in turn for a connection with room for a stream, until a time.monotonic() second; if it `fails_fast`,
         only until an attempt to connect to each address has failed. Raises CallError.
         """
@@ -97,7 +97,7 @@ class Balancer:
             endpoint.close()
         self._wake(len(self._waiters))
 
-    def _find(self) -> Connection | None:
+    def _find(self) -> ClientConnection | None:
         for endpoint in self._turns:
             if (connection := endpoint.pick()) is not None:
                 if len(self._turns) > 1:
@@ -147,12 +147,12 @@ class Balancer:
             if not endpoint.is_connected:
                 endpoint.want()
 
-    async def _connect(self, address: _Address, on_change: Callable[[Connection], None]) -> Connection:
+    async def _connect(self, address: _Address, on_change: Callable[[ClientConnection], None]) -> ClientConnection:
         family, host, port = address
         options: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "server_hostname": self._host}
         loop = asyncio.get_running_loop()
         transport, connection = await loop.create_connection(
-            lambda: Connection(self._keepalive_s, on_change, self._changed), host, port, family=family, **options
+            lambda: ClientConnection(self._keepalive_s, on_change, self._changed), host, port, family=family, **options
         )
         with contextlib.ExitStack() as stack:
             stack.callback(connection.close)

@@ -1,31 +1,21 @@
 """The header blocks of a response: Response-Headers and Trailers in gRPC's PROTOCOL-HTTP2.md."""
 
-import base64
-import binascii
 import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from mesh.errors import Code, Metadata
 from mesh.http2 import hpack
-from mesh.http2.faults import ErrorCode, StreamFault
-
-LIST_BYTES_MAX: Final = 16_384
-"""The limit on a list of headers, which is announced as SETTINGS_MAX_HEADER_LIST_SIZE. It is that of gRPC's library."""
+from mesh.http2.fields import LIST_BYTES_MAX, check, malformed, metadata
 
 BLOCKS_MAX: Final = 256
 BLOCK_BYTES_MAX: Final = 512
 BLOCK_METADATA_MAX: Final = 32
 """Blocks that are kept, how long they are, and how much each may hold, which a byte can say in a static table."""
 
-# A field name has no upper-case letters, no spaces and nothing beyond ASCII: RFC 9113, section 8.2.1.
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-# Values must not begin or end with spaces either, but gRPC does not percent-encode those of grpc-message.
-_MALFORMED_VALUE = re.compile(rb"[\0\r\n]")
 _STATUS = re.compile(rb"[1-5][0-9][0-9]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _GRPC_STATUS = re.compile(rb"[0-9]{1,9}")
-_OF_CONNECTION: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 _OF_PROTOCOL: Final = frozenset(
     {b"content-type", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-status", b"grpc-message", b"content-length"}
 )
@@ -46,13 +36,14 @@ class FieldsReader:
     """The reader of header blocks. It keeps the short ones that it has read, because most responses have the same."""
 
     def __init__(self) -> None:
+        self._decoder = hpack.Decoder(0)
         self._read: dict[bytes, Fields] = {}
 
     def read(self, block: bytes) -> Fields:
         """Returns the fields of a header block. Raises StreamFault or ConnectionFault."""
         fields = self._read.get(block)
         if fields is None:
-            fields = parse(hpack.decode(block, LIST_BYTES_MAX))
+            fields = parse(self._decoder.decode(block, LIST_BYTES_MAX))
             if len(block) <= BLOCK_BYTES_MAX and len(fields.metadata) <= BLOCK_METADATA_MAX:
                 if len(self._read) == BLOCKS_MAX:
                     self._read.clear()
@@ -65,11 +56,10 @@ def parse(fields: list[hpack.Field]) -> Fields:
     http_status = 0
     if fields and fields[0][0] == b":status":
         if not _STATUS.fullmatch(fields[0][1]):
-            raise _malformed(*fields[0])
+            raise malformed(*fields[0])
         http_status, fields = int(fields[0][1]), fields[1:]
     for name, value in fields:
-        if not _NAME.fullmatch(name) or name in _OF_CONNECTION or _MALFORMED_VALUE.search(value):
-            raise _malformed(name, value)
+        check(name, value)
     found = dict(fields)
     return Fields(
         http_status,
@@ -77,7 +67,7 @@ def parse(fields: list[hpack.Field]) -> Fields:
         unquote_to_bytes(found.get(b"grpc-message", b"")).decode("utf-8", "replace"),
         found.get(b"grpc-encoding", b"identity"),
         _content_length(fields),
-        tuple(pair for name, value in fields if name not in _OF_PROTOCOL for pair in _metadata(name, value)),
+        tuple(pair for name, value in fields if name not in _OF_PROTOCOL for pair in metadata(name, value)),
     )
 
 
@@ -86,7 +76,7 @@ def _code(value: bytes | None) -> Code | None:
     if value is None:
         return None
     if not _GRPC_STATUS.fullmatch(value):
-        raise _malformed(b"grpc-status", value)
+        raise malformed(b"grpc-status", value)
     return Code(int(value)) if int(value) in _CODES else Code.UNKNOWN
 
 
@@ -96,26 +86,8 @@ def _content_length(fields: list[hpack.Field]) -> int | None:
         return None
     value = values.pop()
     if values or not _LENGTH.fullmatch(value):
-        raise _malformed(b"content-length", value)
+        raise malformed(b"content-length", value)
     return int(value)
-
-
-def _metadata(name: bytes, value: bytes) -> list[tuple[str, str | bytes]]:
-    key = name.decode()
-    if not key.endswith("-bin"):
-        return [(key, value.strip(b" \t").decode("latin-1"))]
-    # Several values may be joined by commas, and padding is optional.
-    try:
-        return [
-            (key, base64.b64decode(each + b"=" * (-len(each) % 4), validate=True))
-            for each in (piece.strip() for piece in value.split(b","))
-        ]
-    except binascii.Error:
-        raise _malformed(name, value) from None
-
-
-def _malformed(name: bytes, value: bytes) -> StreamFault:
-    return StreamFault(ErrorCode.PROTOCOL_ERROR, f"a malformed field {name[:100]!r}: {value[:100]!r}")
 
 
 _CODES: Final = frozenset(int(code) for code in Code)

@@ -1,11 +1,9 @@
-"""Calls that end before their response is sent."""
+"""Responses that are larger than clients accept."""
 
-import logging
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
-import grpc.aio
 import pytest
 import structlog.testing
 
@@ -19,32 +17,8 @@ from tests.mesh.servers import serving as serving_greeter
 from tests.mesh.stream_service import Streams, serving
 
 
-@pytest.mark.parametrize(
-    ("failure", "level", "traced"),
-    [
-        ('Failed "execute_batch": (<SendStatusFromServerOperation>,)', logging.WARNING, False),
-        ("Failed grpc_call_start_batch: 10 with grpc_call_error value: 'INVALID_METADATA'", logging.ERROR, True),
-    ],
-    ids=["ended", "wrong"],
-)
-async def test_a_response_that_nobody_waits_for_is_a_warning(
-    greeter: SimpleNamespace,
-    issuer: Issuer,
-    caplog: pytest.LogCaptureFixture,
-    failure: str,
-    level: int,
-    traced: bool,
-) -> None:
-    """gRPC's library logs it as an error; a step that is wrong in itself stays one, with its traceback."""
-    async with serving(greeter, issuer, Streams(greeter)):
-        text = "ExecuteBatchError raised in core by servicer method [/greeter.v1.StreamService/Sum]"
-        logging.getLogger("grpc._cython.cygrpc").error(text, exc_info=grpc.aio.InternalError(failure))
-    assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(level, traced)]
-    assert "/greeter.v1.StreamService/Sum" in caplog.text
-
-
 async def test_a_response_that_is_too_large_is_an_error(greeter: SimpleNamespace, issuer: Issuer) -> None:
-    """gRPC's library does not tell it from one that nobody waits for."""
+    """It is the service's fault, and its log says so."""
 
     async def count(_request: Any, _call: Call) -> AsyncIterator[Any]:
         yield greeter.pb.GreetResponse(text="x" * 5_000_000)

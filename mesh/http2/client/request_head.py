@@ -1,11 +1,10 @@
 """The header block of a request: Request-Headers in gRPC's PROTOCOL-HTTP2.md."""
 
-import base64
 import math
-from functools import lru_cache
 from typing import Final
 
 from mesh.errors import Metadata
+from mesh.http2.fields import encode_metadata
 from mesh.http2.hpack import encode_name, encode_string
 from mesh.http2.messages import ACCEPTED_ENCODINGS
 
@@ -18,9 +17,6 @@ _POST: Final = b"\x83"  # :method, the third entry of HPACK's static table
 _SCHEMES: Final = {False: b"\x86", True: b"\x87"}
 _TIMEOUT: Final = encode_name(b"grpc-timeout")
 _TIMEOUT_MAX: Final = 99_999_999  # eight digits
-
-# Proxies must not keep credentials in their tables: RFC 7541, section 7.1.3.
-_SECRETS: Final = frozenset({"authorization", "cookie"})
 
 
 class RequestHeads:
@@ -41,13 +37,7 @@ class RequestHeads:
             block = self._of_path[path] = self._common(path)
         if timeout_s != math.inf:
             block += _TIMEOUT + encode_string(timeout(timeout_s))
-        for name, value in metadata:
-            if isinstance(value, bytes):
-                encoded = base64.b64encode(value).rstrip(b"=")
-            else:
-                encoded = value.encode("latin-1").strip(b" \t")  # RFC 9113, section 8.2.1
-            block += _name(name) + encode_string(encoded)
-        return block
+        return block + encode_metadata(metadata)
 
     def _common(self, path: str) -> bytes:
         """Returns the fields that all calls of a method share. Pseudo-fields come first: RFC 9113, section 8.3."""
@@ -55,11 +45,6 @@ class RequestHeads:
         fields.append((b"grpc-accept-encoding", ACCEPTED_ENCODINGS))
         named = [encode_name(name) + encode_string(value) for name, value in ((b":path", path.encode()), *fields)]
         return b"".join([self._start, named[0], self._authority, *named[1:]])
-
-
-@lru_cache(maxsize=256)
-def _name(name: str) -> bytes:
-    return encode_name(name.encode("ascii"), never_indexed=name in _SECRETS)
 
 
 def timeout(timeout_s: float) -> bytes:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from mesh.http2.connection import Connection
+from mesh.http2.client.connection import ClientConnection
 from mesh.rpc.call_error import CallError
 
 ATTEMPT_S_MAX: Final = 2.0
@@ -29,7 +29,7 @@ DRAINING_MAX: Final = 1_000
 streams go on, leave one each time: beyond the limit the oldest is closed.
 """
 
-Connect = Callable[[Callable[[Connection], None]], Awaitable[Connection]]
+Connect = Callable[[Callable[[ClientConnection], None]], Awaitable[ClientConnection]]
 """Connects to the address; the argument is called when the connection has changed."""
 
 
@@ -40,8 +40,8 @@ class Endpoint:
         """`on_change` is called when there may be room for a stream, and when an attempt to connect has failed."""
         self._connect = connect
         self._on_change = on_change
-        self._connections: list[Connection] = []
-        self._draining: list[Connection] = []
+        self._connections: list[ClientConnection] = []
+        self._draining: list[ClientConnection] = []
         self._attempts: asyncio.Task[None] | None = None
         self._pause_s = PAUSE_S_MIN
         self._connected_at = -PAUSE_S_MIN
@@ -60,7 +60,7 @@ class Endpoint:
         usable = [connection for connection in self._connections if connection.is_usable]
         return not usable or (len(usable) < CONNECTIONS_MAX and usable[-1].allows_streams)
 
-    def pick(self) -> Connection | None:
+    def pick(self) -> ClientConnection | None:
         """Returns a connection with room for a stream, or None."""
         for connection in self._connections:
             if connection.room > 0:
@@ -111,14 +111,14 @@ class Endpoint:
     def _jittered_pause_s(self) -> float:
         return self._pause_s * random.uniform(1 - JITTER, 1 + JITTER)
 
-    def _changed(self, connection: Connection) -> None:
+    def _changed(self, connection: ClientConnection) -> None:
         if not connection.is_usable:
             self._sort_out(connection)
             if not self.is_connected:
                 self.want()
         self._on_change()
 
-    def _sort_out(self, connection: Connection) -> None:
+    def _sort_out(self, connection: ClientConnection) -> None:
         """Removes a connection that has ended, and keeps one that is to end apart from the others."""
         if connection.is_draining and connection in self._connections:
             self._connections.remove(connection)
@@ -129,7 +129,7 @@ class Endpoint:
         if len(self._draining) > DRAINING_MAX:
             self._draining[0].close()
 
-    def _adapt_pause(self, connection: Connection) -> None:
+    def _adapt_pause(self, connection: ClientConnection) -> None:
         """Lets the pause grow after a connection that was of no use, such as one that the server has left at once."""
         lasted_s = time.monotonic() - self._connected_at
         is_useful = connection.is_answered or lasted_s >= PAUSE_S_MAX

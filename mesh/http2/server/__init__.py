@@ -1,0 +1,1 @@
+"""The side of a server: connections that clients open, and the calls on them."""

@@ -1,0 +1,166 @@
+"""A connection that a client has opened."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from mesh.errors import Code
+from mesh.http2 import frames
+from mesh.http2.connection import Connection
+from mesh.http2.faults import ErrorCode, StreamFault
+from mesh.http2.fields import LIST_BYTES_MAX
+from mesh.http2.hpack import Field
+from mesh.http2.keepalive import Keepalive
+from mesh.http2.peer_settings import (
+    INITIAL_WINDOW_SIZE,
+    MAX_CONCURRENT_STREAMS,
+    MAX_HEADER_LIST_SIZE,
+    PeerSettings,
+)
+from mesh.http2.server import request_head, response_head
+from mesh.http2.server.call import ServerCall
+from mesh.http2.server.receiver import ServerReceiver
+from mesh.http2.server.streams import ServerStreams
+from mesh.http2.windows import WINDOW_BYTES
+from mesh.rpc.call_error import CallError
+
+if TYPE_CHECKING:
+    from mesh.http2.server.server import Http2Server
+
+STREAMS_MAX: Final = 1_000
+"""The most streams of one connection."""
+
+KEEPALIVE_S: Final = 30.0
+"""After how long a connection with calls is pinged from which nothing comes: its client may be gone."""
+
+PONG_S_MAX: Final = 1.0
+"""How long the end of a connection waits for the calls that its client opened before it knew."""
+
+OUR_SETTINGS: Final = {
+    MAX_CONCURRENT_STREAMS: STREAMS_MAX,
+    INITIAL_WINDOW_SIZE: WINDOW_BYTES,
+    MAX_HEADER_LIST_SIZE: LIST_BYTES_MAX,
+}
+
+_DRAIN_PING: Final = b"draining"
+
+
+class ServerConnection(Connection):
+    """A connection of a server, from its preface to its end."""
+
+    streams: ServerStreams
+
+    def __init__(self, server: "Http2Server") -> None:
+        peer = PeerSettings(of_client=True)
+        super().__init__(peer)
+        self._server = server
+        self.streams = ServerStreams(self.outbox, self.sender, self._stream_ended)
+        self._receiver = ServerReceiver(self, peer, self._flood_limit)
+        self._keepalive = Keepalive(KEEPALIVE_S, self.outbox, self.streams, self._fell_silent)
+        self._age: asyncio.TimerHandle
+        self._is_draining = False
+        self._accepts = True
+
+    # What the server and its calls do.
+
+    def drain(self) -> None:
+        """Asks the client to open no more streams, and closes the connection after the last one. Streams that are on
+        their way are accepted: those that the client opens before it answers a ping (section 6.8).
+        """
+        if self._is_draining or self.is_closed:
+            return
+        self._is_draining = True
+        self.outbox.send(frames.goaway(frames.STREAM_ID_MAX, ErrorCode.NO_ERROR))
+        self.outbox.send(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
+        self.loop.call_later(PONG_S_MAX, self._accept_no_more)
+
+    def send_block(self, call: ServerCall, block: bytes, flags: int = 0) -> None:
+        """Sends a header block of a call."""
+        self.outbox.send(frames.header_block(call.id, block, self._peer.frame_bytes_max, flags))
+
+    def serve(self, call: ServerCall) -> None:
+        """Starts the handler of a call."""
+        self._server.serve(call)
+
+    def expire_calls(self, now: float) -> None:
+        """Ends the calls whose client has not sent or read what they wait for in time."""
+        for call in tuple(self.streams):
+            call.expire(now)
+
+    # What the receiver calls.
+
+    def open(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> None:
+        """Opens a stream with the fields of its request; None stands for too many of them."""
+        if not self._accepts:
+            return  # the client calls again elsewhere: it knows that we have not processed the stream
+        self.streams.number(stream_id)
+        if len(self.streams) >= STREAMS_MAX:
+            self.outbox.send(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))  # section 5.1.2
+            return
+        try:
+            head = request_head.parse(_complete(fields))
+            route = self._server.route(head.path)
+        except StreamFault as fault:
+            self.outbox.send(frames.rst_stream(stream_id, fault.code))
+        except request_head.NotGrpc as error:
+            self._answer(stream_id, response_head.of_http(error.http_status), ends=ends)
+        except CallError as error:
+            self._answer(stream_id, response_head.HEADERS + response_head.failed(error.code, error.text, ()), ends=ends)
+        else:
+            self._open(ServerCall(self, route, head, self._server.load), ends=ends)
+
+    def receive_pong(self, payload: bytes) -> None:
+        """Handles the answer to a ping."""
+        if payload == _DRAIN_PING:
+            self._accept_no_more()
+
+    def _open(self, call: ServerCall, *, ends: bool) -> None:
+        call.send_window = self._peer.window_bytes
+        self.streams.add(call)
+        try:
+            self._server.load.enter()
+        except CallError as error:
+            call.abort(error.code, error.text)
+            return
+        if call.route.takes_stream:
+            self.serve(call)
+        if ends:
+            call.receive_data(b"", 0, ends=True)
+
+    def _answer(self, stream_id: int, block: bytes, *, ends: bool) -> None:
+        """Answers a request of no call, whose rest is of no use."""
+        self.outbox.send(frames.header_block(stream_id, block, self._peer.frame_bytes_max, frames.END_STREAM))
+        if not ends:
+            self.outbox.send(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
+
+    # What asyncio and the parts call.
+
+    def connection_made(self, transport: Any) -> None:
+        """Sends our settings."""
+        self._start(transport, b"", OUR_SETTINGS)
+        self._age = self.loop.call_later(self._server.connected(self), self.drain)
+
+    def _stream_ended(self) -> None:
+        if not self._accepts:
+            self._close_if_idle()
+
+    def _accept_no_more(self) -> None:
+        if self._accepts and not self.is_closed:
+            self._accepts = False
+            self.outbox.send(frames.goaway(self.streams.last_peer_id, ErrorCode.NO_ERROR))
+            self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if not self.streams:
+            self.close()
+
+    def _ended(self, error: CallError) -> None:
+        self._age.cancel()
+        self._server.disconnected(self)
+        self.streams.fail_all(error)
+
+
+def _complete(fields: Sequence[Field] | None) -> Sequence[Field]:
+    if fields is None:
+        raise CallError(Code.RESOURCE_EXHAUSTED, f"received metadata size exceeds {LIST_BYTES_MAX} bytes")
+    return fields

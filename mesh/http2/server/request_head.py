@@ -1,0 +1,81 @@
+"""The header block of a request: Request-Headers in gRPC's PROTOCOL-HTTP2.md."""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from mesh.errors import Code
+from mesh.http2.fields import check, malformed, text
+from mesh.http2.hpack import Field
+from mesh.rpc.call_error import CallError
+
+_PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
+_OF_PROTOCOL: Final = frozenset(
+    {b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-message-type"}
+)
+_CONTENT_TYPE = re.compile(rb"application/grpc(\+proto)?(;.*)?")
+_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+_METHOD_NOT_ALLOWED: Final = 405
+_UNSUPPORTED_MEDIA_TYPE: Final = 415
+
+
+class NotGrpc(Exception):
+    """A request of HTTP that is none of gRPC, and the HTTP status of its answer."""
+
+    def __init__(self, http_status: int) -> None:
+        super().__init__(f"HTTP status {http_status}")
+        self.http_status = http_status
+
+
+class RequestHead(NamedTuple):
+    """What a call begins with. `metadata` has the values in ASCII, the last one of each name."""
+
+    path: str
+    timeout_s: float | None
+    encoding: bytes
+    metadata: dict[str, str]
+
+
+def parse(fields: Sequence[Field]) -> RequestHead:
+    """Returns the head of a call. Raises StreamFault if the request is malformed (RFC 9113, section 8.3.1), NotGrpc if
+    it is not one of gRPC, CallError if its timeout is none.
+    """
+    pseudo: dict[bytes, bytes] = {}
+    regular: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if name in _PSEUDO_FIELDS:
+            if name in pseudo or regular:  # section 8.3
+                raise malformed(name, value)
+            pseudo[name] = value
+        else:
+            check(name, value)
+            regular[name] = value
+    if not pseudo.get(b":path") or b":scheme" not in pseudo or b":method" not in pseudo:
+        raise malformed(b":path", pseudo.get(b":path", b""))
+    if (te := regular.get(b"te", b"trailers")) != b"trailers":
+        raise malformed(b"te", te)  # section 8.2.2
+    if pseudo[b":method"] != b"POST":
+        raise NotGrpc(_METHOD_NOT_ALLOWED)
+    if not _CONTENT_TYPE.fullmatch(regular.get(b"content-type", b"")):
+        raise NotGrpc(_UNSUPPORTED_MEDIA_TYPE)
+    return RequestHead(
+        pseudo[b":path"].decode("latin-1"),
+        _timeout_s(regular.get(b"grpc-timeout")),
+        regular.get(b"grpc-encoding", b"identity"),
+        {
+            name.decode(): text(value)
+            for name, value in regular.items()
+            if name not in _OF_PROTOCOL and name[-4:] != b"-bin"
+        },
+    )
+
+
+def _timeout_s(value: bytes | None) -> float | None:
+    if value is None:
+        return None
+    found = _TIMEOUT.fullmatch(value)
+    if not found:
+        raise CallError(Code.INTERNAL, f"The timeout {value[:20]!r} is not one to eight digits and a unit.")
+    return int(found[1]) * _UNITS_S[found[2]]

@@ -1,0 +1,115 @@
+"""A server for gRPC: its socket, its connections, and the tasks of its calls."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from mesh.background import wait
+from mesh.errors import Code
+from mesh.http2.server.call import Route, ServerCall
+from mesh.http2.server.connection import ServerConnection
+from mesh.http2.server.load import Load
+from mesh.listening import BACKLOG
+from mesh.rpc.call_error import CallError
+
+CONNECTIONS_MAX: Final = 1_000
+
+AGE_JITTER: Final = 0.1
+
+CHECK_S: Final = 5.0
+"""How often calls are looked for whose client does not send or read."""
+
+log = structlog.get_logger()
+
+
+class Http2Server:
+    """A server of methods by their paths."""
+
+    def __init__(self, routes: Mapping[str, Route], *, calls_max: int, connection_age_s: float) -> None:
+        """Connections are renewed at an age of `connection_age_s`, plus or minus a tenth."""
+        self._routes = routes
+        self._connection_age_s = connection_age_s
+        self.load = Load(calls_max)
+        self._connections: set[ServerConnection] = set()
+        self._serving: set[ServerCall] = set()
+        self._is_idle = asyncio.Event()
+        self._server: asyncio.Server
+        self._check: asyncio.TimerHandle
+
+    async def start(self, bound: socket.socket) -> None:
+        """Accepts connections on a bound socket."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: ServerConnection(self), sock=bound, backlog=BACKLOG
+        )
+        self._check_later()
+
+    async def stop(self, grace_s: float) -> None:
+        """Accepts no more connections, lets the calls in progress end, and cancels those that do not in time."""
+        self._server.close()
+        for connection in tuple(self._connections):
+            connection.drain()
+        if self._connections:
+            self._is_idle.clear()
+            await wait(self._is_idle, grace_s)
+        tasks = [call.task for call in self._serving if call.task is not None]
+        for call in tuple(self._serving):
+            call.abort(Code.UNAVAILABLE, "The server has stopped.")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in tuple(self._connections):
+            connection.close()
+        self._check.cancel()
+
+    # What connections call.
+
+    def connected(self, connection: ServerConnection) -> float:
+        """Counts a connection, or ends it if there are too many. Returns the age at which it is to be renewed."""
+        self._connections.add(connection)
+        if len(self._connections) > CONNECTIONS_MAX:
+            asyncio.get_running_loop().call_soon(connection.close)
+        return self._connection_age_s * random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # no secret
+
+    def disconnected(self, connection: ServerConnection) -> None:
+        """Counts the end of a connection."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._is_idle.set()
+
+    def route(self, path: str) -> Route:
+        """Returns the method of a path. Raises CallError if there is none."""
+        route = self._routes.get(path)
+        if route is None:
+            raise CallError(Code.UNIMPLEMENTED, "This server has no such method.")
+        return route
+
+    def serve(self, call: ServerCall) -> None:
+        """Runs the handler of a call in a task of its own."""
+        self._serving.add(call)
+        call.task = asyncio.get_running_loop().create_task(self._serve(call))
+
+    async def _serve(self, call: ServerCall) -> None:
+        try:
+            await call.route.serve(call)
+        except CallError as error:
+            call.abort(error.code, error.text)
+        except Exception:
+            log.exception("handler failed", method=call.head.path)
+            call.abort(Code.INTERNAL, "Internal error.")
+        finally:
+            self._serving.discard(call)
+            call.abort(Code.CANCELLED, "The call was cancelled.")  # if its handler did not end it
+
+    def _check_later(self) -> None:
+        self._check = asyncio.get_running_loop().call_later(CHECK_S, self._check_calls)
+
+    def _check_calls(self) -> None:
+        now = time.monotonic()
+        for connection in tuple(self._connections):
+            connection.expire_calls(now)
+        self._check_later()

@@ -198,6 +198,7 @@ class ServerCall(MessageStream):
         self._wake()
         if self.task is not None:
             self.task.cancel()
+            self.task = None  # it keeps its error, whose frames refer to the call
 
     def drained(self) -> None:
         """Continues wait_sent(), or ends the call if only that was missing."""

@@ -87,6 +87,11 @@ class ServerConnection(Connection):
         for call in tuple(self.streams):
             call.expire(now)
 
+    def abort_calls(self, code: Code, text: str) -> None:
+        """Ends all calls with an error."""
+        for call in tuple(self.streams):
+            call.abort(code, text)
+
     # What the receiver calls.
 
     def open(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> None:

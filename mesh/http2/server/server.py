@@ -36,7 +36,8 @@ class Http2Server:
         self._connection_age_s = connection_age_s
         self.load = Load(calls_max)
         self._connections: set[ServerConnection] = set()
-        self._serving: set[ServerCall] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        """The tasks of handlers, also of those that still clean up after their calls have ended."""
         self._is_idle = asyncio.Event()
         self._server: asyncio.Server
         self._check: asyncio.TimerHandle
@@ -56,9 +57,9 @@ class Http2Server:
         if self._connections:
             self._is_idle.clear()
             await wait(self._is_idle, grace_s)
-        tasks = [call.task for call in self._serving if call.task is not None]
-        for call in tuple(self._serving):
-            call.abort(Code.UNAVAILABLE, "The server has stopped.")
+        tasks = tuple(self._tasks)
+        for connection in tuple(self._connections):
+            connection.abort_calls(Code.UNAVAILABLE, "The server has stopped.")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,8 +91,9 @@ class Http2Server:
 
     def serve(self, call: ServerCall) -> None:
         """Runs the handler of a call in a task of its own."""
-        self._serving.add(call)
         call.task = asyncio.get_running_loop().create_task(self._serve(call))
+        self._tasks.add(call.task)
+        call.task.add_done_callback(self._tasks.discard)  # a task that is cancelled before it starts runs no finally
 
     async def _serve(self, call: ServerCall) -> None:
         try:
@@ -102,7 +104,6 @@ class Http2Server:
             log.exception("handler failed", method=call.head.path)
             call.abort(Code.INTERNAL, "Internal error.")
         finally:
-            self._serving.discard(call)
             call.abort(Code.CANCELLED, "The call was cancelled.")  # if its handler did not end it
 
     def _check_later(self) -> None:

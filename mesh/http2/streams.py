@@ -16,7 +16,7 @@ S = TypeVar("S", bound=Stream)
 
 LATE_FRAME_BYTES: Final = 16
 LATE_FRAMES_MAX: Final = 100_000
-"""How many frames of data are honest for a stream that we have reset: one for as many bytes as its window had left."""
+"""How many frames of data are honest for a stream that we have ended: one for as many bytes as its window had left."""
 
 
 class Streams(abc.ABC, Generic[S]):
@@ -39,7 +39,7 @@ class Streams(abc.ABC, Generic[S]):
     @property
     @abc.abstractmethod
     def last_peer_id(self) -> int:
-        """Returns the identifier of the last stream that the peer has opened."""
+        """Returns the identifier of the last stream of the peer that may have been processed."""
 
     @abc.abstractmethod
     def is_idle(self, stream_id: int) -> bool:
@@ -62,6 +62,11 @@ class Streams(abc.ABC, Generic[S]):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame of the stream {stream_id}, which is idle")
         return stream
 
+    def expect_late(self, window_left: int) -> None:
+        """Allows the data that the peer may send before it learns that a stream has ended."""
+        late_frames = max(window_left, 0) // LATE_FRAME_BYTES
+        self._late_frames = min(self._late_frames + late_frames, LATE_FRAMES_MAX)
+
     def allow_late(self) -> bool:
         """Counts data of a stream that has ended. Returns whether the peer may have sent them before it knew."""
         if not self._late_frames:
@@ -83,8 +88,7 @@ class Streams(abc.ABC, Generic[S]):
         """Ends a stream early."""
         if self._open.get(stream.id) is stream:
             self._outbox.send(frames.rst_stream(stream.id, code))
-            late_frames = max(stream.receive_window.left, 0) // LATE_FRAME_BYTES
-            self._late_frames = min(self._late_frames + late_frames, LATE_FRAMES_MAX)
+            self.expect_late(stream.receive_window.left)
             self.forget(stream)
 
     def fail(self, stream: S, error: Fault | CallError) -> None:

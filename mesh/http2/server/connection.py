@@ -59,7 +59,6 @@ class ServerConnection(Connection):
         self._keepalive = Keepalive(KEEPALIVE_S, self.outbox, self.streams, self._fell_silent)
         self._age: asyncio.TimerHandle
         self._is_draining = False
-        self._accepts = True
 
     # What the server and its calls do.
 
@@ -96,30 +95,36 @@ class ServerConnection(Connection):
 
     def open(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> None:
         """Opens a stream with the fields of its request; None stands for too many of them."""
-        if not self._accepts:
-            return  # the client calls again elsewhere: it knows that we have not processed the stream
         self.streams.number(stream_id)
-        if len(self.streams) >= STREAMS_MAX:
-            self.outbox.send(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))  # section 5.1.2
-            return
-        try:
-            head = request_head.parse(_complete(fields))
-            route = self._server.route(head.path)
-        except StreamFault as fault:
-            self.outbox.send(frames.rst_stream(stream_id, fault.code))
-        except request_head.NotGrpc as error:
-            self._answer(stream_id, response_head.of_http(error.http_status), ends=ends)
-        except CallError as error:
-            self._answer(stream_id, response_head.HEADERS + response_head.failed(error.code, error.text, ()), ends=ends)
-        else:
-            self._open(ServerCall(self, route, head, self._server.load), ends=ends)
+        # A client that has opened a stream too late calls again elsewhere: it knows that we have not processed it.
+        call = self._called(stream_id, fields, ends=ends) if self.streams.accepts else None
+        if call is not None:
+            self._begin(call, ends=ends)
+        elif not ends:
+            self.streams.expect_late(WINDOW_BYTES)
 
     def receive_pong(self, payload: bytes) -> None:
         """Handles the answer to a ping."""
         if payload == _DRAIN_PING:
             self._accept_no_more()
 
-    def _open(self, call: ServerCall, *, ends: bool) -> None:
+    def _called(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> ServerCall | None:
+        """Returns the call of a request, None if it is none or one too many; that has been answered."""
+        if len(self.streams) >= STREAMS_MAX:
+            self.outbox.send(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))  # section 5.1.2
+            return None
+        try:
+            head = request_head.parse(_complete(fields))
+            return ServerCall(self, self._server.route(head.path), head, self._server.load)
+        except StreamFault as fault:
+            self.outbox.send(frames.rst_stream(stream_id, fault.code))
+        except request_head.NotGrpc as error:
+            self._answer(stream_id, response_head.of_http(error.http_status), ends=ends)
+        except CallError as error:
+            self._answer(stream_id, response_head.HEADERS + response_head.failed(error.code, error.text, ()), ends=ends)
+        return None
+
+    def _begin(self, call: ServerCall, *, ends: bool) -> None:
         call.send_window = self._peer.window_bytes
         self.streams.add(call)
         try:
@@ -146,12 +151,12 @@ class ServerConnection(Connection):
         self._age = self.loop.call_later(self._server.connected(self), self.drain)
 
     def _stream_ended(self) -> None:
-        if not self._accepts:
+        if not self.streams.accepts:
             self._close_if_idle()
 
     def _accept_no_more(self) -> None:
-        if self._accepts and not self.is_closed:
-            self._accepts = False
+        if self.streams.accepts and not self.is_closed:
+            self.streams.accept_no_more()
             self.outbox.send(frames.goaway(self.streams.last_peer_id, ErrorCode.NO_ERROR))
             self._close_if_idle()
 

@@ -15,11 +15,21 @@ class ServerStreams(Streams[ServerCall]):
     def __init__(self, outbox: Outbox, sender: DataSender, on_end: Callable[[], None]) -> None:
         super().__init__(outbox, sender, on_end)
         self._last_id = 0
+        self._last_accepted_id: int | None = None
+
+    @property
+    def accepts(self) -> bool:
+        """Returns whether new streams are processed."""
+        return self._last_accepted_id is None
 
     @property
     def last_peer_id(self) -> int:
-        """Returns the identifier of the last stream that the client has opened."""
-        return self._last_id
+        """Returns the identifier of the last stream of the client that may have been processed."""
+        return self._last_id if self._last_accepted_id is None else self._last_accepted_id
+
+    def accept_no_more(self) -> None:
+        """Ignores the streams that the client opens from now on."""
+        self._last_accepted_id = self._last_id
 
     def is_idle(self, stream_id: int) -> bool:
         """Returns whether the client has not opened a stream yet."""

@@ -9,7 +9,7 @@ from mesh.http2.faults import ErrorCode
 from mesh.http2.messages import prefixed
 from mesh.http2.server.call import ServerCall
 from tests.garbage import alive, settled
-from tests.mesh.http2.server_interop.plain import UNARY, WAIT, raw_client, serving
+from tests.mesh.http2.server_interop.plain import ECHO, UNARY, WAIT, raw_client, serving
 
 
 def data(stream: int, payload: bytes, flags: int = 0) -> bytes:
@@ -33,6 +33,46 @@ async def test_a_call_that_is_reset_is_freed(is_begun: bool) -> None:
         client.send(client.head(43, UNARY), data(43, prefixed(b"a"), frames.END_STREAM))
         assert "'grpc-status', '0'" in await client.trailers(43)
         assert await settled(before, ServerCall) == before
+
+
+async def test_streams_that_are_opened_too_late_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client may learn late that the connection is to be renewed. The streams that it opens until then were not
+    processed, and calls in progress go on.
+    """
+    monkeypatch.setattr("mesh.http2.server.connection.PONG_S_MAX", 0.1)
+    async with serving(connection_age_s=0.1) as served, raw_client(served) as client:
+        client.send(client.head(1, ECHO), data(1, prefixed(b"a")))
+        last = 0
+        while last != 1:
+            last = int.from_bytes((await client.next(frames.GOAWAY))[3][:4], "big")
+        client.send(client.head(3, ECHO), data(3, prefixed(b"late")) * 5_000)
+        client.send(data(1, prefixed(b"b"), frames.END_STREAM))
+        assert "'grpc-status', '0'" in await client.trailers(1)
+        _, _, _, payload = await client.next(frames.GOAWAY)
+        assert payload == bytes((0, 0, 0, 1)) + bytes(4)
+
+
+@pytest.mark.parametrize("path", ["/plain.Service/Missing", "/plain.Service/Unary"])
+async def test_the_rest_of_a_request_that_was_answered_early_is_no_flood(path: str) -> None:
+    """A client that streams small messages has sent a window full of them when it learns that the call has ended."""
+    media_type = ("grpc-timeout", "bad") if path == UNARY else ("x-a", "b")
+    async with serving() as served, raw_client(served) as client:
+        client.send(client.head(1, ECHO), data(1, prefixed(b"a")))
+        client.send(client.head(3, path, media_type), data(3, prefixed(b"small")) * 5_000)
+        client.send(data(1, b"", frames.END_STREAM))
+        assert "'grpc-status', '0'" in await client.trailers(1)
+
+
+async def test_late_data_of_a_refused_stream_are_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that opens more streams than we announced, before it has our settings, loses only those."""
+    monkeypatch.setattr("mesh.http2.server.connection.STREAMS_MAX", 2)
+    async with serving() as served, raw_client(served) as client:
+        for stream in (1, 3):
+            client.send(client.head(stream, ECHO), data(stream, prefixed(b"a")))
+        client.send(client.head(5, ECHO), data(5, prefixed(b"small")) * 5_000)
+        assert await client.trailers(5) == f"reset {ErrorCode.REFUSED_STREAM}"
+        client.send(data(1, b"", frames.END_STREAM))
+        assert "'grpc-status', '0'" in await client.trailers(1)
 
 
 async def test_a_server_that_stops_ends_every_call() -> None:

@@ -24,6 +24,7 @@ from edge.protojson.readers import Readers
 from edge.protojson.serialization import to_bytes
 from edge.protojson.violations import INVALID, ROOT, InvalidValue, Violations
 from mesh.errors import MeshError
+from tests.fuzz.downstream import Downstream
 from tests.fuzz.upstream import Upstream
 from tests.fuzz.wire import Wire
 
@@ -32,7 +33,20 @@ Target = Callable[[bytes], None]
 CASES: Final = Path(__file__).parent / "cases"
 """A folder for each target: inputs to begin with, and those that once failed."""
 
-NAMES: Final = ("template", "path", "json", "fields", "split", "envelope", "url", "headers", "body", "http", "upstream")
+NAMES: Final = (
+    "template",
+    "path",
+    "json",
+    "fields",
+    "split",
+    "envelope",
+    "url",
+    "headers",
+    "body",
+    "http",
+    "upstream",
+    "downstream",
+)
 
 _DEPTH_MAX: Final = 64
 _LIMITS: Final = BodyLimits(size_bytes_max=1000, timeout_s=10.0)
@@ -62,8 +76,8 @@ _BODIES: Final = (
 )
 
 
-def targets(contract: Contract, wire: Wire, upstream: Upstream) -> dict[str, Target]:
-    """All targets, by name. `wire` serves the contract, `upstream` is called."""
+def targets(contract: Contract, wire: Wire, upstream: Upstream, downstream: Downstream) -> dict[str, Target]:
+    """All targets, by name. `wire` serves the contract, `upstream` is called, `downstream` calls."""
     made: tuple[Target, ...] = (
         template,
         path,
@@ -76,6 +90,7 @@ def targets(contract: Contract, wire: Wire, upstream: Upstream) -> dict[str, Tar
         lambda data: _told(wire, _with_body(data)),
         lambda data: _told(wire, data[1:], cut=data[0]) if data else None,
         lambda data: upstream.receive(data[1:], cut=data[0]) if data else None,
+        lambda data: downstream.send(data[1:], cut=data[0]) if data else None,
     )
     return dict(zip(NAMES, made, strict=True))
 

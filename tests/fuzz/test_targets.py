@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge.contract.contract import read
 from tests.fuzz.contract import image
+from tests.fuzz.downstream import Downstream
 from tests.fuzz.targets import CASES, NAMES, Target, cases, targets
 from tests.fuzz.upstream import Upstream
 from tests.fuzz.wire import Wire
@@ -21,8 +22,12 @@ KEPT = [(name, file) for name in NAMES for file in cases(name)]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Target]]:
     """All targets."""
     contract = read(image(tmp_path_factory.mktemp("fuzz")))
-    with contextlib.closing(Wire(contract)) as wire, contextlib.closing(Upstream()) as upstream:
-        yield targets(contract, wire, upstream)
+    with (
+        contextlib.closing(Wire(contract)) as wire,
+        contextlib.closing(Upstream()) as upstream,
+        contextlib.closing(Downstream()) as downstream,
+    ):
+        yield targets(contract, wire, upstream, downstream)
 
 
 @pytest.mark.parametrize(("name", "file"), KEPT, ids=[f"{name}-{file.name}" for name, file in KEPT])

@@ -1,7 +1,6 @@
 """The bytes that a server sends to the edge's HTTP/2 client, from the first to the last."""
 
 import asyncio
-from typing import Any
 
 from mesh.errors import Code
 from mesh.http2.client.call import ClientCall
@@ -10,27 +9,9 @@ from mesh.http2.client.request_head import RequestHeads
 from mesh.http2.faults import Fault
 from mesh.http2.messages import prefixed
 from mesh.rpc.call_error import CallError
+from tests.fuzz.transport import Transport
 
 MESSAGE_BYTES_MAX = 10_000
-
-
-class _Transport(asyncio.Transport):
-    """Takes what is written at once, and throws it away."""
-
-    def write(self, data: Any) -> None:
-        """There is no reader."""
-
-    def writelines(self, list_of_data: Any) -> None:
-        """There is no reader."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def abort(self) -> None:
-        """There is nothing to close."""
-
-    def get_write_buffer_size(self) -> int:
-        return 0
 
 
 class Upstream:
@@ -52,7 +33,7 @@ class Upstream:
 
     async def _receive(self, data: bytes, cut: int) -> None:
         connection = ClientConnection(300.0, lambda _: None, lambda: None)
-        connection.connection_made(_Transport())
+        connection.connection_made(Transport())
         calls = [
             ClientCall(MESSAGE_BYTES_MAX, connection.loop, is_unary=True),
             ClientCall(MESSAGE_BYTES_MAX, connection.loop),

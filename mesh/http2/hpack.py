@@ -201,5 +201,14 @@ def _string(block: bytes, offset: int) -> tuple[bytes, int]:
     return _decoded(data) if is_huffman else data, end
 
 
-_decoded = lru_cache(maxsize=512)(huffman.decode)
-"""Clients send the same strings again, and some longer ones, such as tokens, never by an index of the table."""
+_LONG_BYTES: Final = 64
+
+_short = lru_cache(maxsize=512)(huffman.decode)
+_long = lru_cache(maxsize=512)(huffman.decode)
+"""Clients send the same strings again, and some longer ones, such as tokens, never by an index of the table. These are
+kept apart, because others that differ with each call, such as its identifier, would soon displace them.
+"""
+
+
+def _decoded(data: bytes) -> bytes:
+    return _long(data) if len(data) >= _LONG_BYTES else _short(data)

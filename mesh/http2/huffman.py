@@ -23,25 +23,47 @@ _LENGTHS: Final = (
 """The length of the code of each symbol in bits. The code is canonical, so the lengths determine it."""
 # fmt: on
 
-_Row = list["tuple[int, int | None] | None"]
-"""For each value of the next four bits: the next row, and the symbol that they complete. None if they are invalid."""
-
 
 def decode(data: bytes) -> bytes:
     """Returns the decoded string. Raises ValueError if it is not one."""
-    decoded = bytearray()
-    state = 0
+    row = _START
+    pieces = []
     for byte in data:
-        for nibble in (byte >> 4, byte & 0xF):
-            step = _ROWS[state][nibble]
-            if step is None:
-                raise ValueError("the end-of-string symbol in a string")
-            state, symbol = step
-            if symbol is not None:
-                decoded.append(symbol)
-    if not _ENDS[state]:
-        raise ValueError("padding that is not the start of the end-of-string symbol")
-    return bytes(decoded)
+        if not row:
+            row.fill()
+        row, symbols = row[byte]
+        pieces.append(symbols)
+    if not row.may_end:
+        raise ValueError("not a string in Huffman code, which ends with the start of the end-of-string symbol")
+    return b"".join(pieces)
+
+
+class _Row(list["tuple[_Row, bytes]"]):
+    """A prefix of codes that has been read. For each value of the next byte: the row behind it, and the symbols that it
+    completes. It is filled when it is first needed, because most rows never are.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+        self.may_end = len(prefix) <= _PADDING_BITS_MAX and "0" not in prefix
+
+    def fill(self) -> None:
+        """Adds the values."""
+        self.extend(_step(self._prefix, f"{byte:08b}") for byte in range(256))
+
+
+def _step(prefix: str, bits: str) -> tuple[_Row, bytes]:
+    symbols = bytearray()
+    for bit in bits:
+        prefix += bit
+        symbol = _CODES.get(prefix)
+        if symbol is not None:
+            if symbol == _EOS:
+                return _INVALID, b""
+            prefix = ""
+            symbols.append(symbol)
+    return _ROWS[prefix], bytes(symbols)
 
 
 def _codes() -> dict[str, int]:
@@ -60,25 +82,9 @@ def _codes() -> dict[str, int]:
     return codes
 
 
-def _tables() -> tuple[list[_Row], list[bool]]:
-    """Returns a row for each state, which is a prefix of codes, and whether a string may end there."""
-    codes = _codes()
-    prefixes = sorted({code[:length] for code in codes for length in range(len(code))}, key=len)
-    states = {prefix: state for state, prefix in enumerate(prefixes)}
-    rows: list[_Row] = [[_step(prefix, f"{nibble:04b}", codes, states) for nibble in range(16)] for prefix in prefixes]
-    return rows, [len(prefix) <= _PADDING_BITS_MAX and "0" not in prefix for prefix in prefixes]
-
-
-def _step(prefix: str, bits: str, codes: dict[str, int], states: dict[str, int]) -> tuple[int, int | None] | None:
-    found = None  # the shortest code has five bits, so that four complete at most one symbol
-    for bit in bits:
-        prefix += bit
-        symbol = codes.get(prefix)
-        if symbol == _EOS:
-            return None
-        if symbol is not None:
-            prefix, found = "", symbol
-    return states[prefix], found
-
-
-_ROWS, _ENDS = _tables()
+_CODES: Final = _codes()
+_ROWS: Final = {prefix: _Row(prefix) for prefix in {code[:length] for code in _CODES for length in range(len(code))}}
+_START: Final = _ROWS[""]
+_INVALID: Final = _Row("0")
+"""The row behind the end-of-string symbol, which may not be in a string: nothing leads out of it, and none may end."""
+_INVALID.extend([(_INVALID, b"")] * 256)

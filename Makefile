@@ -257,7 +257,7 @@ typescript: .venv/requirements-toolchains.sha256 ## install the compiler of the 
 connect-conformance: .venv/requirements-toolchains.sha256 ## install the conformance suite of Connect and gRPC-Web into .tools
 	@$(VENV)/python tools/connect_conformance.py
 
-go-backend: .venv/requirements-toolchains.sha256 ## build the test backend in Go into .tools
+go-backend: .venv/requirements-toolchains.sha256 ## build the test backend and the test client in Go into .tools
 	@$(VENV)/python tools/go_backend.py
 
 rabbitmq: .venv/requirements-up.sha256 ## install the RabbitMQ server of Debian or Ubuntu, if it is missing

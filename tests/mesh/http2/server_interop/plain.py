@@ -69,11 +69,11 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    routes: dict[str, Route] = ROUTES, *, connection_age_s: float = 300.0, grace_s: float = 5.0
+    routes: dict[str, Route] = ROUTES, *, port: int = 0, connection_age_s: float = 300.0, grace_s: float = 5.0
 ) -> AsyncIterator[Served]:
-    """Starts a server on a free port."""
+    """Starts a server, on a free port unless one is given."""
     server = Http2Server(routes, calls_max=1_000, connection_age_s=connection_age_s)
-    bound = bind("127.0.0.1", 0)
+    bound = bind("127.0.0.1", port)
     await server.start(bound)
     try:
         yield Served(server, bound.getsockname()[1])

@@ -9,7 +9,7 @@ COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allo
 comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
 TESTED = $(subst -,_,$(SERVICE))
-TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators typescript browser-clients third-party rabbitmq
+TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators typescript browser-clients grpc-js third-party rabbitmq
 # The edge's calls and streams, which are tested with grpc.aio too; all other tests use the HTTP/2 client.
 GRPC_TESTS := tests/edge/protocols tests/edge/call tests/edge/test_in_mesh.py tests/edge/test_large_bodies.py
 STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py \
@@ -18,7 +18,7 @@ SOURCES := mesh services edge local demo clients tools tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help up down restart status logs psql events mails clean demo simulate audit-store chaos dead-letters service generate clients breaking lint style format types test helm3-test requirements \
-	grpcurl helm helm3 golden connect-conformance browser-clients client-generators typescript go-backend rabbitmq third-party fuzz bench flames bench-edge bench-service bench-workers bench-start \
+	grpcurl helm helm3 golden connect-conformance browser-clients grpc-js client-generators typescript go-backend rabbitmq third-party fuzz bench flames bench-edge bench-service bench-workers bench-start \
 	bench-streams bench-messages bench-reads bench-events bench-indexes bench-ingest bench-store \
 	image compose compose-down compose-test chart-test kind cluster-test sbom audit dist publish
 
@@ -247,6 +247,9 @@ third-party: .venv/requirements-up.sha256 ## copy the .proto files that the cont
 
 browser-clients: .venv/requirements-toolchains.sha256 ## install the client libraries of browsers into .tools
 	@$(VENV)/python tools/browser_clients.py
+
+grpc-js: .venv/requirements-toolchains.sha256 ## install gRPC's client for Node into .tools
+	@$(VENV)/python tools/grpc_js.py
 
 client-generators: .venv/requirements-toolchains.sha256 ## install the OpenAPI client generators into .tools
 	@$(VENV)/python tools/client_generators.py

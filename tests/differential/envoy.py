@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.edge.backend import Backend
 from tests.envoy import ANY_PORT, TYPE, cluster_of, running_envoy

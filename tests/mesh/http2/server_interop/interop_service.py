@@ -119,44 +119,39 @@ async def serving(testing: SimpleNamespace, grace_s: float = 5.0) -> AsyncIterat
     readiness = Readiness()
     readiness.serve()
     verifier = Verifier(Issuer(), ISSUER, AUDIENCE)
-    async with Server("127.0.0.1:0", (_service(testing),), verifier, readiness, grace_s) as server:
+    handlers = type("Handlers", (_Methods, testing.grpc.TestServiceBase), {})(testing.pb)
+    async with Server("127.0.0.1:0", (handlers,), verifier, readiness, grace_s) as server:
         yield server.port
 
 
-def _service(testing: SimpleNamespace) -> Any:
-    pb = testing.pb
+class _Methods:
+    def __init__(self, pb: Any) -> None:
+        self._pb = pb
 
-    def payload(size: int) -> Any:
-        return pb.Payload(body=bytes(size))
+    async def empty_call(self, _request: Any, _call: Call) -> Any:
+        return self._pb.Empty()
 
-    async def responses(request: Any) -> AsyncIterator[Any]:
+    async def unary_call(self, request: Any, _call: Call) -> Any:
+        _check(request)
+        return self._pb.SimpleResponse(payload=self._payload(request.response_size))
+
+    async def streaming_output_call(self, request: Any, _call: Call) -> AsyncIterator[Any]:
         _check(request)
         for parameters in request.response_parameters:
             await asyncio.sleep(parameters.interval_us / 1e6)
-            yield pb.StreamingOutputCallResponse(payload=payload(parameters.size))
+            yield self._pb.StreamingOutputCallResponse(payload=self._payload(parameters.size))
 
-    class Handlers(testing.grpc.TestServiceBase):  # type: ignore[misc, name-defined] # the contract is compiled above
-        async def empty_call(self, _request: Any, _call: Call) -> Any:
-            return pb.Empty()
+    async def streaming_input_call(self, requests: AsyncIterator[Any], _call: Call) -> Any:
+        sizes = [len(request.payload.body) async for request in requests]
+        return self._pb.StreamingInputCallResponse(aggregated_payload_size=sum(sizes))
 
-        async def unary_call(self, request: Any, _call: Call) -> Any:
-            _check(request)
-            return pb.SimpleResponse(payload=payload(request.response_size))
-
-        async def streaming_output_call(self, request: Any, _call: Call) -> AsyncIterator[Any]:
-            async for response in responses(request):
+    async def full_duplex_call(self, requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
+        async for request in requests:
+            async for response in self.streaming_output_call(request, call):
                 yield response
 
-        async def streaming_input_call(self, requests: AsyncIterator[Any], _call: Call) -> Any:
-            sizes = [len(request.payload.body) async for request in requests if request.payload]
-            return pb.StreamingInputCallResponse(aggregated_payload_size=sum(sizes))
-
-        async def full_duplex_call(self, requests: AsyncIterator[Any], _call: Call) -> AsyncIterator[Any]:
-            async for request in requests:
-                async for response in responses(request):
-                    yield response
-
-    return Handlers()
+    def _payload(self, size: int) -> Any:
+        return self._pb.Payload(body=bytes(size))
 
 
 def _check(request: Any) -> None:

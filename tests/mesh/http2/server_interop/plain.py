@@ -9,6 +9,7 @@ from typing import Final
 
 from hpack import Decoder, Encoder
 
+from mesh.errors import Code
 from mesh.http2 import frames
 from mesh.http2.connection import PREFACE
 from mesh.http2.frames import Frame
@@ -18,7 +19,9 @@ from mesh.listening import bind
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 
-UNARY, COUNT, SUM, ECHO, WAIT = (f"/plain.Service/{name}" for name in ("Unary", "Count", "Sum", "Echo", "Wait"))
+UNARY, COUNT, SUM, ECHO, WAIT, FAIL = (
+    f"/plain.Service/{name}" for name in ("Unary", "Count", "Sum", "Echo", "Wait", "Fail")
+)
 
 
 async def unary(call: ServerCall) -> None:
@@ -50,12 +53,18 @@ async def wait(_call: ServerCall) -> None:
     await asyncio.Event().wait()
 
 
+async def fail(call: ServerCall) -> None:
+    """Fails with the text of the request."""
+    call.abort(Code.ABORTED, call.request().decode(), (("x-bytes-bin", bytes(range(256))), ("x-text", "a")))
+
+
 ROUTES: Final = {
     UNARY: Route(unary, takes_stream=False, message_bytes_max=MESSAGE_BYTES_MAX),
     COUNT: Route(count, takes_stream=False, message_bytes_max=MESSAGE_BYTES_MAX),
     SUM: Route(join, takes_stream=True, message_bytes_max=MESSAGE_BYTES_MAX),
     ECHO: Route(echo, takes_stream=True, message_bytes_max=MESSAGE_BYTES_MAX),
     WAIT: Route(wait, takes_stream=False, message_bytes_max=MESSAGE_BYTES_MAX),
+    FAIL: Route(fail, takes_stream=False, message_bytes_max=MESSAGE_BYTES_MAX),
 }
 
 

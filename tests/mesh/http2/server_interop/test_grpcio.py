@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -11,21 +10,26 @@ import pytest
 
 from mesh.errors import Code
 from mesh.http2.server.call import Route, ServerCall
-from tests.mesh.http2.server_interop.plain import COUNT, ECHO, MESSAGE_BYTES_MAX, ROUTES, SUM, UNARY, WAIT, serving
+from tests.mesh.http2.server_interop.plain import (
+    COUNT,
+    ECHO,
+    FAIL,
+    MESSAGE_BYTES_MAX,
+    ROUTES,
+    SUM,
+    UNARY,
+    WAIT,
+    serving,
+)
 from tests.mesh.http2.server_interop.proxy import proxied
 
-FAIL, FLAKY, ENDLESS, EARLY = (f"/plain.Service/{name}" for name in ("Fail", "Flaky", "Endless", "Early"))
+FLAKY, ENDLESS, EARLY = (f"/plain.Service/{name}" for name in ("Flaky", "Endless", "Early"))
 
 LARGE = bytes(range(256)) * 16_000
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
 COMPRESSIONS = [grpc.Compression.NoCompression, grpc.Compression.Deflate, grpc.Compression.Gzip]
 
 TEXTS = ["plain", " spaces ", " ", "", "100 %", "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"]
-
-
-async def fail(call: ServerCall) -> None:
-    """Fails with the text of the request."""
-    call.abort(Code.ABORTED, call.request().decode(), (("x-bytes-bin", bytes(range(256))), ("x-text", "a")))
 
 
 async def endless(call: ServerCall) -> None:
@@ -40,8 +44,8 @@ async def early(call: ServerCall) -> None:
 
 
 def routes(**more: Any) -> dict[str, Route]:
-    """Returns the routes with those of the failures."""
-    singles = {FAIL: fail, ENDLESS: endless, **more}
+    """Returns the routes with those of these tests."""
+    singles = {ENDLESS: endless, **more}
     found = {path: Route(serve, takes_stream=False, message_bytes_max=1_000_000) for path, serve in singles.items()}
     return {**ROUTES, **found, EARLY: Route(early, takes_stream=True, message_bytes_max=MESSAGE_BYTES_MAX)}
 

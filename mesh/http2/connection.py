@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol, abc.ABC):
         self.outbox.connect(transport, preface + frames.settings(settings) + window)
         self._keepalive.start()
 
-    def _end(self, error: CallError, code: ErrorCode | None) -> None:
+    def _end(self, error: CallError, code: ErrorCode | None, *, reader_s: float = 0.0) -> None:
         """Ends the connection with an error code for the peer, or without one if it is lost."""
         if self._error is not None:
             return
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol, abc.ABC):
         if code is None:
             self.outbox.abort()
         else:
-            self.outbox.close(frames.goaway(self.streams.last_peer_id, code))
+            self.outbox.close(frames.goaway(self.streams.last_peer_id, code), reader_s)
         self._ended(error)
 
     @abc.abstractmethod

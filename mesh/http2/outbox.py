@@ -66,13 +66,18 @@ class Outbox:
         self._is_paused, self.has_room = False, True
         self._on_room()
 
-    def close(self, last: bytes) -> None:
-        """Sends the last frame and closes the connection."""
+    def close(self, last: bytes, reader_s: float = 0.0) -> None:
+        """Sends the last frame and closes the connection. A peer that has `reader_s` to read what is on its way closes
+        it first: if bytes of it arrived at a closed socket, the system would drop the rest.
+        """
         self.put(last)
         self._write()
         self._is_closed = True
-        self._transport.close()
-        self._loop.call_later(LINGER_S, self._transport.abort)
+        if reader_s:
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+        self._loop.call_later(reader_s or LINGER_S, self._transport.abort)
 
     def abort(self) -> None:
         """Closes the connection at once."""

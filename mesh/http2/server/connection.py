@@ -21,6 +21,7 @@ from mesh.http2.server import request_head, response_head
 from mesh.http2.server.call import ServerCall
 from mesh.http2.server.receiver import ServerReceiver
 from mesh.http2.server.streams import ServerStreams
+from mesh.http2.statuses import unavailable
 from mesh.http2.windows import WINDOW_BYTES
 from mesh.rpc.call_error import CallError
 
@@ -35,6 +36,9 @@ KEEPALIVE_S: Final = 30.0
 
 PONG_S_MAX: Final = 1.0
 """How long the end of a connection waits for the calls that its client opened before it knew."""
+
+FAREWELL_S: Final = 10.0
+"""How long a client may take to read the last bytes of a connection, and to close its side."""
 
 OUR_SETTINGS: Final = {
     MAX_CONCURRENT_STREAMS: STREAMS_MAX,
@@ -150,6 +154,11 @@ class ServerConnection(Connection):
         self._start(transport, b"", OUR_SETTINGS)
         self._age = self.loop.call_later(self._server.connected(self), self.drain)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the calls. The last bytes have left, or never will."""
+        super().connection_lost(exc)
+        self._server.disconnected(self)
+
     def _stream_ended(self) -> None:
         if not self.streams.accepts:
             self._close_if_idle()
@@ -162,11 +171,10 @@ class ServerConnection(Connection):
 
     def _close_if_idle(self) -> None:
         if not self.streams:
-            self.close()
+            self._end(unavailable("the connection has ended"), ErrorCode.NO_ERROR, reader_s=FAREWELL_S)
 
     def _ended(self, error: CallError) -> None:
         self._age.cancel()
-        self._server.disconnected(self)
         self.streams.fail_all(error)
 
 

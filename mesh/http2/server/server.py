@@ -21,6 +21,9 @@ CONNECTIONS_MAX: Final = 1_000
 
 AGE_JITTER: Final = 0.1
 
+CLEAN_UP_S: Final = 2.0
+"""How long a handler may take to end that is cancelled because its server has stopped."""
+
 CHECK_S: Final = 5.0
 """How often calls are looked for whose client does not send or read."""
 
@@ -39,6 +42,7 @@ class Http2Server:
         self._tasks: set[asyncio.Task[None]] = set()
         """The tasks of handlers, also of those that still clean up after their calls have ended."""
         self._is_idle = asyncio.Event()
+        self._is_stopping = False
         self._server: asyncio.Server
         self._check: asyncio.TimerHandle
 
@@ -52,26 +56,38 @@ class Http2Server:
     async def stop(self, grace_s: float) -> None:
         """Accepts no more connections, lets the calls in progress end, and cancels those that do not in time."""
         self._server.close()
+        self._is_stopping = True
         for connection in tuple(self._connections):
             connection.drain()
         if self._connections:
             self._is_idle.clear()
             await wait(self._is_idle, grace_s)
-        tasks = tuple(self._tasks)
-        for connection in tuple(self._connections):
-            connection.abort_calls(Code.UNAVAILABLE, "The server has stopped.")
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._cancel_calls()
         for connection in tuple(self._connections):
             connection.close()
         self._check.cancel()
+
+    async def _cancel_calls(self) -> None:
+        """Ends the calls in progress, and gives their handlers time to clean up. The process ends without those that
+        ignore it.
+        """
+        for connection in tuple(self._connections):
+            connection.abort_calls(Code.UNAVAILABLE, "The server has stopped.")
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, running = await asyncio.wait(tasks, timeout=CLEAN_UP_S)
+            for task in running:
+                log.warning("handler ignores that it is cancelled", method=task.get_name())
 
     # What connections call.
 
     def connected(self, connection: ServerConnection) -> float:
         """Counts a connection, or ends it if there are too many. Returns the age at which it is to be renewed."""
         self._connections.add(connection)
+        if self._is_stopping:
+            return 0.0  # it was accepted just before
         if len(self._connections) > CONNECTIONS_MAX:
             asyncio.get_running_loop().call_soon(connection.close)
         return self._connection_age_s * random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # no secret
@@ -91,7 +107,7 @@ class Http2Server:
 
     def serve(self, call: ServerCall) -> None:
         """Runs the handler of a call in a task of its own."""
-        call.task = asyncio.get_running_loop().create_task(self._serve(call))
+        call.task = asyncio.get_running_loop().create_task(self._serve(call), name=call.head.path)
         self._tasks.add(call.task)
         call.task.add_done_callback(self._tasks.discard)  # a task that is cancelled before it starts runs no finally
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
@@ -43,11 +44,15 @@ async def serving(
     takes_stream: bool = False,
     calls_max: int = 100,
     connection_age_s: float = 600.0,
+    sent_bytes: int = 0,
 ) -> AsyncIterator[Serving]:
-    """Starts a server with one method."""
+    """Starts a server with one method. With `sent_bytes` the system keeps no more for clients that do not read."""
     route = Route(serve, takes_stream, MESSAGE_BYTES_MAX)
     server = Http2Server({PATH: route}, calls_max=calls_max, connection_age_s=connection_age_s)
     bound = bind("127.0.0.1", 0)
+    if sent_bytes:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sent_bytes)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, sent_bytes)
     await server.start(bound)
     try:
         yield Serving(server, bound.getsockname()[1])

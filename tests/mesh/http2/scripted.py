@@ -48,6 +48,10 @@ class Peer:
         """Reads nothing more."""
         self._writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
 
+    def resume_reading(self) -> None:
+        """Reads again."""
+        self._writer.transport.resume_reading()  # type: ignore[attr-defined] # it can be read from
+
     def send_eof(self) -> None:
         """Closes the server's side of the connection."""
         self._writer.write_eof()

@@ -23,7 +23,7 @@ WAIT_S: Final = 60.0
 """How long a single request without a deadline may take to arrive, and the end of a response to leave."""
 
 MESSAGES_A_TURN: Final = 32
-"""How many messages of a stream are written before other calls have their turn."""
+"""How many messages of a stream are read or written before other calls have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,13 @@ class ServerCall(MessageStream):
 
     async def requests(self) -> AsyncGenerator[bytes, None]:
         """Yields the requests of a stream to its end. Raises CallError, and CancelledError if it was cut off."""
+        count = 0
         try:
             while (message := await self.next_message()) is not None:
                 yield message
+                count += 1
+                if count % MESSAGES_A_TURN == 0:
+                    await asyncio.sleep(0)
         except CallError:
             if self.is_closed:  # also for a handler that reads in a task of its own, which is not cancelled
                 raise asyncio.CancelledError from None

@@ -135,9 +135,9 @@ class ClientConnection(Connection):
         if not self.streams:
             self.close()
 
-    def _end(self, error: CallError, code: ErrorCode | None) -> None:
+    def _end(self, error: CallError, code: ErrorCode | None, *, reader_s: float = 0.0) -> None:
         self.is_draining = True
-        super()._end(error, code)
+        super()._end(error, code, reader_s=reader_s)
 
     def _ended(self, error: CallError) -> None:
         if not self.ready.done():

@@ -12,7 +12,7 @@ from mesh.http2.faults import ErrorCode, StreamFault
 from mesh.http2.message_stream import MessageStream
 from mesh.http2.messages import prefixed
 from mesh.http2.server import response_head
-from mesh.http2.server.load import Load
+from mesh.http2.server.load import MESSAGE_BYTES, Load
 from mesh.http2.server.request_head import RequestHead
 from mesh.rpc.call_error import CallError
 
@@ -45,6 +45,7 @@ class ServerCall(MessageStream):
         "_held_bytes",
         "_load",
         "_trailers",
+        "_unsent_bytes",
         "_until",
         "_written",
         "deadline",
@@ -68,6 +69,7 @@ class ServerCall(MessageStream):
         self._until = self.deadline or now + WAIT_S
         self._load = load
         self._held_bytes = 0
+        self._unsent_bytes = 0
         self._begun = False
         self._written = 0
         self._trailers = b""
@@ -86,6 +88,7 @@ class ServerCall(MessageStream):
         count = 0
         try:
             while (message := await self.next_message()) is not None:
+                self._release(MESSAGE_BYTES)
                 yield message
                 count += 1
                 if count % MESSAGES_A_TURN == 0:
@@ -100,10 +103,15 @@ class ServerCall(MessageStream):
         if self.is_closed:
             raise asyncio.CancelledError
         self._begin()
-        self.connection.sender.send(self, prefixed(message), ends=False)
+        message = prefixed(message)  # while it waits, it is not kept twice
+        self.connection.sender.send(self, message, ends=False)
         self._written += 1
         if self.has_outgoing:
+            if not self._may_wait(len(message)):
+                raise asyncio.CancelledError
             await self.wait_sent()
+            self._load.responses.release(self._unsent_bytes)
+            self._unsent_bytes = 0
         elif self._written % MESSAGES_A_TURN == 0:
             await asyncio.sleep(0)
 
@@ -129,16 +137,18 @@ class ServerCall(MessageStream):
         """Counts the bytes of a response that the client's flow control has no room for. Returns whether they are not
         too many; otherwise the call has ended.
         """
+        self._unsent_bytes += count
         try:
-            self._hold(count)
+            self._load.responses.hold(count)
         except CallError as error:
             self.connection.streams.fail(self, StreamFault(ErrorCode.ENHANCE_YOUR_CALM, error.text))
             return False
         return True
 
-    def _hold(self, count: int) -> None:
-        self._held_bytes += count
-        self._load.hold(count)
+    def _release(self, count: int) -> None:
+        if not self.is_closed:
+            self._held_bytes -= count
+            self._load.requests.release(count)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -160,6 +170,11 @@ class ServerCall(MessageStream):
 
     # What the connection calls.
 
+    def hold(self, count: int) -> None:
+        """Counts bytes of memory that the request takes. Raises CallError if all requests take too many."""
+        self._held_bytes += count
+        self._load.requests.hold(count)
+
     def receive_block(self, block: bytes, *, ends: bool) -> None:
         """Handles trailers, which gRPC does not use."""
         if not ends:
@@ -174,8 +189,10 @@ class ServerCall(MessageStream):
         if self.error is not None:
             return  # the request was rejected, and the handler has not seen that yet
         try:
-            self._hold(size)
+            self.hold(size)
+            waiting = len(self._messages)
             self._receive_messages(data, size, ends=ends)
+            self.hold((len(self._messages) - waiting) * MESSAGE_BYTES)
             if ends:
                 self._check_complete()
         except CallError as error:
@@ -188,9 +205,8 @@ class ServerCall(MessageStream):
 
     def count_read(self, count: int) -> None:
         """Counts bytes of the request that have been read, and so are held no more. A single request is kept."""
-        if not self._is_single and not self.is_closed:
-            self._held_bytes -= count
-            self._load.release(count)
+        if not self._is_single:
+            self._release(count)
 
     def fail(self, error: CallError, *, is_begun: bool = True) -> None:
         """Ends the call because the client reset it or is lost, and cancels its handler."""
@@ -240,5 +256,6 @@ class ServerCall(MessageStream):
 
     def _close(self) -> None:
         self.is_closed = True
-        self._load.release(self._held_bytes)
+        self._load.requests.release(self._held_bytes)
+        self._load.responses.release(self._unsent_bytes)
         self._load.leave()

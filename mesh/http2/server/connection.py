@@ -133,6 +133,7 @@ class ServerConnection(Connection):
         self.streams.add(call)
         try:
             self._server.load.enter()
+            call.hold(call.head.size)
         except CallError as error:
             call.abort(error.code, error.text)
             return

@@ -1,4 +1,7 @@
-"""The load of a server, over all its connections: the calls that are open, and the bytes that they hold."""
+"""The load of a server, over all its connections: the calls that are open, and the memory that they hold.
+
+It fits the memory of a pod (charts/meshwright/values.yaml), whatever clients send and do not read.
+"""
 
 from typing import Final
 
@@ -6,16 +9,45 @@ from mesh.errors import Code
 from mesh.rpc.call_error import CallError
 
 HELD_BYTES_MAX: Final = 33_554_432
-"""The most bytes of requests that have arrived and were not read, and of single requests until their calls end."""
+"""The most memory of requests that have arrived and were not read, of single requests and metadata until their calls
+end, and as much of responses that clients do not read.
+"""
+
+FIELD_BYTES: Final = 128
+"""The memory of a field of metadata beside its name and its value."""
+
+MESSAGE_BYTES: Final = 128
+"""The memory of a message beside its content."""
+
+
+class HeldBytes:
+    """The memory of requests or of responses."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._count = 0
+
+    def hold(self, count: int) -> None:
+        """Counts bytes. Raises CallError if there are too many; they have to be released in either case."""
+        self._count += count
+        if self._count > HELD_BYTES_MAX:
+            raise CallError(Code.RESOURCE_EXHAUSTED, f"The server holds as many bytes of {self._kind} as it may.")
+
+    def release(self, count: int) -> None:
+        """Counts bytes that are held no more."""
+        self._count -= count
 
 
 class Load:
-    """The counters, with their limits."""
+    """The counters, with their limits. Requests and responses have one each, so that clients that do not read make no
+    other call fail that is short.
+    """
 
     def __init__(self, calls_max: int) -> None:
         self._calls_max = calls_max
         self._calls = 0
-        self._held_bytes = 0
+        self.requests = HeldBytes("requests")
+        self.responses = HeldBytes("responses")
 
     def enter(self) -> None:
         """Counts a call. Raises CallError if there are too many; it has to leave in either case."""
@@ -26,15 +58,3 @@ class Load:
     def leave(self) -> None:
         """Counts the end of a call."""
         self._calls -= 1
-
-    def hold(self, count: int) -> None:
-        """Counts bytes of a request. Raises CallError if there are too many; they have to be released in either
-        case.
-        """
-        self._held_bytes += count
-        if self._held_bytes > HELD_BYTES_MAX:
-            raise CallError(Code.RESOURCE_EXHAUSTED, "The server holds as many bytes of requests as it may.")
-
-    def release(self, count: int) -> None:
-        """Counts bytes that are held no more."""
-        self._held_bytes -= count

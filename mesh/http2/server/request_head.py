@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from mesh.errors import Code
 from mesh.http2.fields import check, malformed, text
 from mesh.http2.hpack import Field
+from mesh.http2.server.load import FIELD_BYTES
 from mesh.rpc.call_error import CallError
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
@@ -30,12 +31,15 @@ class NotGrpc(Exception):
 
 
 class RequestHead(NamedTuple):
-    """What a call begins with. `metadata` has the values in ASCII, the last one of each name."""
+    """What a call begins with. `metadata` has the values in ASCII, the last one of each name; `size` is the memory that
+    the head takes.
+    """
 
     path: str
     timeout_s: float | None
     encoding: bytes
     metadata: dict[str, str]
+    size: int
 
 
 def parse(fields: Sequence[Field]) -> RequestHead:
@@ -44,6 +48,7 @@ def parse(fields: Sequence[Field]) -> RequestHead:
     """
     pseudo: dict[bytes, bytes] = {}
     regular: dict[bytes, bytes] = {}
+    size = len(fields) * FIELD_BYTES
     for name, value in fields:
         if name in _PSEUDO_FIELDS:
             if name in pseudo or regular:  # section 8.3
@@ -51,6 +56,7 @@ def parse(fields: Sequence[Field]) -> RequestHead:
             pseudo[name] = value
         else:
             check(name, value)
+            size += len(name) + len(value)
             regular[name] = value
     if not pseudo.get(b":path") or b":scheme" not in pseudo or b":method" not in pseudo:
         raise malformed(b":path", pseudo.get(b":path", b""))
@@ -69,6 +75,7 @@ def parse(fields: Sequence[Field]) -> RequestHead:
             for name, value in regular.items()
             if name not in _OF_PROTOCOL and name[-4:] != b"-bin"
         },
+        size,
     )
 
 

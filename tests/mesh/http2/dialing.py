@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
+
+from hpack import Decoder
 
 from mesh.http2 import frames
 from mesh.http2.server.call import Route, ServerCall
@@ -68,3 +70,13 @@ def opening(stream: int, fields: Sequence[tuple[str, str]] = (), flags: int = 0)
 def request(stream: int, message: bytes = b"question", fields: Sequence[tuple[str, str]] = ()) -> bytes:
     """Returns a whole request of one message."""
     return opening(stream, fields) + data(stream, prefixed(message), frames.END_STREAM)
+
+
+async def status(peer: Peer, stream: int) -> str:
+    """Reads until a stream ends. Returns its grpc-status."""
+    while True:
+        _, flags, found, payload = await peer.next(frames.HEADERS)
+        if found == stream and flags & frames.END_STREAM:
+            fields: dict[Any, Any] = dict(Decoder().decode(payload))
+            code: str = fields["grpc-status"]
+            return code

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mesh.http2.server.connection import ServerConnection
 
 WAIT_S: Final = 60.0
-"""How long a single request without a deadline may take to arrive, and the end of a response to leave."""
+"""How long a single request may take to arrive, whatever its deadline, and the end of a response to leave."""
 
 MESSAGES_A_TURN: Final = 32
 """How many messages of a stream are read or written before other calls have their turn."""
@@ -66,7 +66,7 @@ class ServerCall(MessageStream):
         now = time.monotonic()
         self.deadline = None if head.timeout_s is None else now + head.timeout_s
         """The monotonic second at which the client gives up, None if it waits for as long as it takes."""
-        self._until = self.deadline or now + WAIT_S
+        self._until = now + (WAIT_S if head.timeout_s is None else min(head.timeout_s, WAIT_S))
         self._load = load
         self._held_bytes = 0
         self._unsent_bytes = 0

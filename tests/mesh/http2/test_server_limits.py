@@ -79,6 +79,20 @@ async def test_responses_that_are_not_read_have_a_limit(monkeypatch: pytest.Monk
                 other.send(frames.rst_stream(stream, ErrorCode.CANCEL), frames.window_update(0, WINDOW_BYTES))
 
 
+@pytest.mark.parametrize("timeout", ["", "0n", "99999999H"])
+async def test_a_request_that_never_ends(timeout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that does not send the rest of a single request can't keep the place of a call by a long deadline."""
+    monkeypatch.setattr("mesh.http2.server.call.WAIT_S", 0.01)
+    monkeypatch.setattr("mesh.http2.server.server.CHECK_S", 0.01)
+
+    async def serve(_call: ServerCall) -> None:
+        raise AssertionError("reached")
+
+    async with asyncio.timeout(10), serving(serve) as served, served.dialed() as peer:
+        peer.send(opening(1, [("grpc-timeout", timeout)] if timeout else []))
+        assert await status(peer, 1) == "4"  # DEADLINE_EXCEEDED
+
+
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("starts", [False, True])
 async def test_a_cancelled_call_is_freed(starts: bool) -> None:

@@ -73,6 +73,7 @@ class ServerConnection(Connection):
         if self._is_draining or self.is_closed:
             return
         self._is_draining = True
+        self._server.draining(self)
         self.outbox.send(frames.goaway(frames.STREAM_ID_MAX, ErrorCode.NO_ERROR))
         self.outbox.send(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
         self.loop.call_later(PONG_S_MAX, self._accept_no_more)

@@ -18,6 +18,10 @@ from mesh.listening import BACKLOG
 from mesh.rpc.call_error import CallError
 
 CONNECTIONS_MAX: Final = 1_000
+"""The most connections that accept calls."""
+
+DRAINING_MAX: Final = 2_000
+"""The most others. Each client of a long stream leaves one at every renewal, until that stream ends."""
 
 AGE_JITTER: Final = 0.1
 
@@ -39,6 +43,7 @@ class Http2Server:
         self._connection_age_s = connection_age_s
         self.load = Load(calls_max)
         self._connections: set[ServerConnection] = set()
+        self._draining: set[ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         """The tasks of handlers, also of those that still clean up after their calls have ended."""
         self._is_idle = asyncio.Event()
@@ -88,13 +93,19 @@ class Http2Server:
         self._connections.add(connection)
         if self._is_stopping:
             return 0.0  # it was accepted just before
-        if len(self._connections) > CONNECTIONS_MAX:
+        accepting = len(self._connections) - len(self._draining)
+        if accepting > CONNECTIONS_MAX or len(self._draining) > DRAINING_MAX:
             asyncio.get_running_loop().call_soon(connection.close)
         return self._connection_age_s * random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # no secret
+
+    def draining(self, connection: ServerConnection) -> None:
+        """Counts that a connection accepts no more calls."""
+        self._draining.add(connection)
 
     def disconnected(self, connection: ServerConnection) -> None:
         """Counts the end of a connection."""
         self._connections.discard(connection)
+        self._draining.discard(connection)
         if not self._connections:
             self._is_idle.set()
 

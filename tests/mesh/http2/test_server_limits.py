@@ -1,6 +1,7 @@
 """The limits of a server: what one client may take from the others, and from the memory of the process."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -91,6 +92,32 @@ async def test_a_request_that_never_ends(timeout: str, monkeypatch: pytest.Monke
     async with asyncio.timeout(10), serving(serve) as served, served.dialed() as peer:
         peer.send(opening(1, [("grpc-timeout", timeout)] if timeout else []))
         assert await status(peer, 1) == "4"  # DEADLINE_EXCEEDED
+
+
+async def test_connections_of_long_streams_take_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were renewed, and wait for their streams, do not count as those that accept calls."""
+    monkeypatch.setattr("mesh.http2.server.server.CONNECTIONS_MAX", 2)
+    monkeypatch.setattr("mesh.http2.server.connection.PONG_S_MAX", 0.01)
+
+    async def serve(call: ServerCall) -> None:
+        await call.write(b"first")
+        if call.deadline is not None:
+            await asyncio.Event().wait()
+        call.finish()
+
+    async with (
+        asyncio.timeout(30),
+        contextlib.AsyncExitStack() as stack,
+        serving(serve, takes_stream=True, connection_age_s=0.05) as served,
+    ):
+        for _ in range(4):
+            peer = await stack.enter_async_context(served.dialed())
+            peer.send(opening(1, [("grpc-timeout", "1M")]))
+            await peer.next(frames.DATA)
+            await peer.next(frames.GOAWAY)
+        async with served.dialed() as peer:
+            peer.send(opening(1))
+            assert await status(peer, 1) == "0"
 
 
 @pytest.mark.usefixtures("no_collector")

@@ -14,7 +14,7 @@ from mesh.errors import Code
 from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.connection import ServerConnection
 from mesh.http2.server.load import Load
-from mesh.listening import BACKLOG
+from mesh.listening import BACKLOG, listen
 from mesh.rpc.call_error import CallError
 
 CONNECTIONS_MAX: Final = 1_000
@@ -52,7 +52,8 @@ class Http2Server:
         self._check: asyncio.TimerHandle
 
     async def start(self, bound: socket.socket) -> None:
-        """Accepts connections on a bound socket."""
+        """Accepts connections on a bound socket. Raises PortInUse if another process listens already."""
+        listen(bound)
         self._server = await asyncio.get_running_loop().create_server(
             lambda: ServerConnection(self), sock=bound, backlog=BACKLOG
         )

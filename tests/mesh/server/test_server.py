@@ -1,13 +1,16 @@
 """The gRPC server: its port, its connections, its drain."""
 
 import asyncio
+import socket
 from types import SimpleNamespace
 from typing import Any
 
 import grpc.aio
 import pytest
+import uvloop
 
 from mesh.errors import MeshError
+from mesh.listening import bind
 from mesh.rpc import Call
 from tests.issuer import Issuer
 from tests.mesh.servers import WHISPER, bearer, never, plain_channel, serving, unary
@@ -62,3 +65,23 @@ async def test_a_port_in_use_is_reported(greeter: SimpleNamespace, issuer: Issue
         with pytest.raises(MeshError, match=f"Can't listen on 127.0.0.1:{server.port}.*Set GRPC_PORT"):
             async with serving(greeter, issuer, never, port=server.port):
                 pass
+
+
+def test_a_port_that_another_process_takes_at_the_same_time(
+    greeter: SimpleNamespace, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have bound it before either listens, which Linux allows. The second one reports it, as on any other port."""
+    first = bind("127.0.0.1", 0)
+
+    def bind_second(host: str, port: int) -> socket.socket:
+        bound = bind(host, port)
+        first.listen()
+        return bound
+
+    async def start() -> None:
+        async with serving(greeter, issuer, never, port=first.getsockname()[1]):
+            pass
+
+    monkeypatch.setattr("mesh.server.server.bind", bind_second)
+    with first, pytest.raises(MeshError, match="Set GRPC_PORT"):
+        uvloop.run(start())

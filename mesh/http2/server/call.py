@@ -251,6 +251,7 @@ class ServerCall(MessageStream):
         """Ends the request because of a message: the handler gets the error, and without one the client does."""
         self.error = error
         if self.task is None:
+            self.connection.refused(self.head.path, error)
             self.abort(error.code, error.text)
         self._wake()
 

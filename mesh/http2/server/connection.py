@@ -62,6 +62,7 @@ class ServerConnection(Connection):
         self._receiver = ServerReceiver(self, peer, self._flood_limit)
         self._keepalive = Keepalive(KEEPALIVE_S, self.outbox, self.streams, self._fell_silent)
         self._age: asyncio.TimerHandle
+        self._client: str
         self._is_draining = False
 
     # What the server and its calls do.
@@ -85,6 +86,10 @@ class ServerConnection(Connection):
     def serve(self, call: ServerCall) -> None:
         """Starts the handler of a call."""
         self._server.serve(call)
+
+    def refused(self, path: str, error: CallError) -> None:
+        """Logs a call that ends before its handler."""
+        self._server.faults.call_refused(path, error)
 
     def expire_calls(self, now: float) -> None:
         """Ends the calls whose client has not sent or read what they wait for in time."""
@@ -126,6 +131,7 @@ class ServerConnection(Connection):
         except request_head.NotGrpc as error:
             self._answer(stream_id, response_head.of_http(error.http_status), ends=ends)
         except CallError as error:
+            self.refused(dict(fields or ()).get(b":path", b"").decode("latin-1"), error)
             self._answer(stream_id, response_head.HEADERS + response_head.failed(error.code, error.text, ()), ends=ends)
         return None
 
@@ -136,6 +142,7 @@ class ServerConnection(Connection):
             self._server.load.enter()
             call.hold(call.head.size)
         except CallError as error:
+            self.refused(call.head.path, error)
             call.abort(error.code, error.text)
             return
         if call.route.takes_stream:
@@ -153,6 +160,7 @@ class ServerConnection(Connection):
 
     def connection_made(self, transport: Any) -> None:
         """Sends our settings."""
+        self._client = str(transport.get_extra_info("peername"))
         self._start(transport, b"", OUR_SETTINGS)
         self._age = self.loop.call_later(self._server.connected(self), self.drain)
 
@@ -174,6 +182,11 @@ class ServerConnection(Connection):
     def _close_if_idle(self) -> None:
         if not self.streams:
             self._end(unavailable("the connection has ended"), ErrorCode.NO_ERROR, reader_s=FAREWELL_S)
+
+    def _end(self, error: CallError, code: ErrorCode | None, *, reader_s: float = 0.0) -> None:
+        if code and not self.is_closed:
+            self._server.faults.connection_failed(self._client, error)
+        super()._end(error, code, reader_s=reader_s)
 
     def _ended(self, error: CallError) -> None:
         self._age.cancel()

@@ -13,6 +13,7 @@ from mesh.background import wait
 from mesh.errors import Code
 from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.connection import ServerConnection
+from mesh.http2.server.fault_log import FaultLog
 from mesh.http2.server.load import Load
 from mesh.listening import BACKLOG, listen
 from mesh.rpc.call_error import CallError
@@ -42,6 +43,7 @@ class Http2Server:
         self._routes = routes
         self._connection_age_s = connection_age_s
         self.load = Load(calls_max)
+        self.faults = FaultLog()
         self._connections: set[ServerConnection] = set()
         self._draining: set[ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -122,11 +122,10 @@ class Http2Server:
     def serve(self, call: ServerCall) -> None:
         """Runs the handler of a call in a task of its own."""
         call.task = asyncio.get_running_loop().create_task(self._serve(call), name=call.head.path)
+        self._tasks.add(call.task)
+        call.task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, call: ServerCall) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)  # not before: a task that is cancelled before it starts runs nothing of this
         try:
             await call.route.serve(call)
         except CallError as error:
@@ -135,7 +134,6 @@ class Http2Server:
             log.exception("handler failed", method=call.head.path)
             call.abort(Code.INTERNAL, "Internal error.")
         finally:
-            self._tasks.discard(task)
             call.abort(Code.CANCELLED, "The call was cancelled.")  # if its handler did not end it
 
     def _check_later(self) -> None:

@@ -205,7 +205,7 @@ async def test_cancellation_in_each_phase() -> None:
         while served.server._tasks or served.server.load._calls:
             await asyncio.sleep(0.01)
         assert begun >= 3
-        assert (ended, served.server.load._held_bytes) == (begun, 0)
+        assert (ended, served.server.load.requests._count) == (begun, 0)
 
 
 async def test_a_client_that_waits_until_the_server_is_ready() -> None:

@@ -14,7 +14,7 @@ from mesh.http2.server.connection import ServerConnection
 from mesh.http2.server.server import Http2Server
 from mesh.http2.windows import WINDOW_BYTES, WINDOW_BYTES_MAX
 from tests.mesh.http2.dialing import request, serving
-from tests.mesh.http2.scripted import PATH
+from tests.mesh.http2.scripted import PATH, call, transport_to
 
 WIDE: Final = {INITIAL_WINDOW_SIZE: WINDOW_BYTES_MAX}
 """The settings of a client that any response fits."""
@@ -123,3 +123,30 @@ async def test_a_connection_that_comes_as_the_server_stops(monkeypatch: pytest.M
                 await peer.wait_closed()
                 await peer.close()
             await stopping
+
+
+async def test_a_client_that_vanishes_ends_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers no pings, so its handlers are cancelled; one that answers may wait for as long as it likes."""
+    monkeypatch.setattr("mesh.http2.server.connection.KEEPALIVE_S", 0.01)
+    monkeypatch.setattr("mesh.http2.keepalive.ANSWER_S_MAX", 0.1)
+    cancelled, leave = asyncio.Event(), asyncio.Event()
+
+    async def serve(call: ServerCall) -> None:
+        try:
+            await leave.wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        call.finish(b"answer")
+
+    async with asyncio.timeout(30), serving(serve) as served:
+        async with served.dialed() as silent:
+            silent.send(request(1))
+            await cancelled.wait()
+        cancelled.clear()
+        async with transport_to(f"127.0.0.1:{served.port}") as transport:
+            calling = asyncio.create_task(call(transport))
+            await asyncio.sleep(0.5)
+            leave.set()
+            assert (await calling).message == b"answer"
+    assert not cancelled.is_set()

@@ -62,7 +62,7 @@ class ServerConnection(Connection):
         self._receiver = ServerReceiver(self, peer, self._flood_limit)
         self._keepalive = Keepalive(KEEPALIVE_S, self.outbox, self.streams, self._fell_silent)
         self._age: asyncio.TimerHandle
-        self._client: str
+        self.client: str
         self._is_draining = False
 
     # What the server and its calls do.
@@ -160,7 +160,7 @@ class ServerConnection(Connection):
 
     def connection_made(self, transport: Any) -> None:
         """Sends our settings."""
-        self._client = str(transport.get_extra_info("peername"))
+        self.client = str(transport.get_extra_info("peername"))
         self._start(transport, b"", OUR_SETTINGS)
         self._age = self.loop.call_later(self._server.connected(self), self.drain)
 
@@ -185,7 +185,7 @@ class ServerConnection(Connection):
 
     def _end(self, error: CallError, code: ErrorCode | None, *, reader_s: float = 0.0) -> None:
         if code and not self.is_closed:
-            self._server.faults.connection_failed(self._client, error)
+            self._server.faults.connection_failed(self.client, error)
         super()._end(error, code, reader_s=reader_s)
 
     def _ended(self, error: CallError) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
 from mesh.http2 import frames
@@ -49,3 +50,14 @@ async def test_connections_that_fail() -> None:
         *("PING of a stream", 1),
     )
     assert "127.0.0.1" in log["client"]
+
+
+async def test_connections_that_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first beyond the limit is a warning too."""
+    monkeypatch.setattr("mesh.http2.server.server.CONNECTIONS_MAX", 1)
+    with capture_logs() as logs:
+        async with asyncio.timeout(30), serving(serve) as served, served.dialed() as first, served.dialed() as second:
+            assert await second.error_code() == ErrorCode.NO_ERROR
+            first.send(request(1))
+            assert await status(first, 1) == "0"
+    assert [(log["log_level"], log["event"]) for log in logs] == [("warning", "connection refused")]

@@ -1,1 +1,1 @@
-"""protoc-gen-mesh: the protoc plugin that writes typed service bases and clients for grpc.aio."""
+"""protoc-gen-mesh: the protoc plugin that writes typed service bases and clients."""

@@ -1,4 +1,4 @@
-"""Pings to a server from which nothing comes: RFC 9113, section 6.7."""
+"""Pings to a peer from which nothing comes: RFC 9113, section 6.7."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from mesh.http2.outbox import Outbox
 from mesh.http2.streams import Streams
 
 ANSWER_S_MAX: Final = 5.0
-"""How long a server may be quiet after a ping."""
+"""How long a peer may be quiet after a ping."""
 
 
 class Keepalive:
-    """The timer of a connection. It pings a server that is quiet while there are streams."""
+    """The timer of a connection. It pings a peer that is quiet while there are streams."""
 
     def __init__(self, pause_s: float, outbox: Outbox, streams: Streams[Any], on_silence: Callable[[], None]) -> None:
         """`on_silence` is called when nothing comes after a ping either."""

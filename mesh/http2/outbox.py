@@ -13,7 +13,7 @@ TURN_BYTES: Final = 262_144
 """How much is put in one turn of the event loop before data have to wait for the socket."""
 
 UNSENT_BYTES_MAX: Final = 4_194_304
-"""The most bytes that wait for a server that does not read. Data wait elsewhere, so these are other frames."""
+"""The most bytes that wait for a peer that does not read. Data wait elsewhere, so these are other frames."""
 
 LINGER_S: Final = 1.0
 """How long the last frames of a connection may take to leave."""

@@ -330,7 +330,7 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
         environment = {variable["name"]: variable.get("value", "") for variable in container["env"]}
         leaves_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         grace_s = pod["terminationGracePeriodSeconds"]
-        assert leaves_s > 1.1 * CONNECTION_AGE_S, "a tenth is what gRPC's library varies it by"
+        assert leaves_s > 1.1 * CONNECTION_AGE_S, "a tenth is what our server varies it by"
         settles_s = [int(environment.get(name, 0)) for name in ("DRAIN_S_MAX", "DRAIN_QUIET_S")]
         assert leaves_s + sum(settles_s) + int(environment["SHUTDOWN_GRACE_S"]) < grace_s - 5, "less the proxy's"
         annotations = each["spec"]["template"]["metadata"]["annotations"]

@@ -96,7 +96,7 @@ async def test_a_stream_that_is_cut_off_is_not_committed(
 async def test_a_stream_with_a_message_that_is_too_large_is_not_committed(
     greeter: SimpleNamespace, issuer: Issuer, path: str
 ) -> None:
-    """gRPC's library rejects such a message itself, and ends the stream in front of it."""
+    """The server rejects such a message before the pipeline sees it, and the handler gets the error."""
     imports = Imports(greeter, in_task=False)
     metadata = (("authorization", f"Bearer {issuer.token('users/ada', 'greet')}"),)
 

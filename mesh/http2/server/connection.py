@@ -37,6 +37,11 @@ KEEPALIVE_S: Final = 30.0
 PONG_S_MAX: Final = 1.0
 """How long the end of a connection waits for the calls that its client opened before it knew."""
 
+PAUSE_S: Final = 1.0
+"""How long a connection that is renewed stays open after its last stream. Envoy drops what it has not passed on when
+the connection is closed, even if the stream is complete.
+"""
+
 FAREWELL_S: Final = 10.0
 """How long a client may take to read the last bytes of a connection, and to close its side."""
 
@@ -61,7 +66,8 @@ class ServerConnection(Connection):
         self.streams = ServerStreams(self.outbox, self.sender, self._stream_ended)
         self._receiver = ServerReceiver(self, peer, self._flood_limit)
         self._keepalive = Keepalive(KEEPALIVE_S, self.outbox, self.streams, self._fell_silent)
-        self._age: asyncio.TimerHandle
+        self._next_step: asyncio.TimerHandle
+        """The renewal of the connection, then its end."""
         self.client: str
         self._is_draining = False
 
@@ -162,7 +168,7 @@ class ServerConnection(Connection):
         """Sends our settings."""
         self.client = str(transport.get_extra_info("peername"))
         self._start(transport, b"", OUR_SETTINGS)
-        self._age = self.loop.call_later(self._server.connected(self), self.drain)
+        self._next_step = self.loop.call_later(self._server.connected(self), self.drain)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the calls. The last bytes have left, or never will."""
@@ -181,7 +187,11 @@ class ServerConnection(Connection):
 
     def _close_if_idle(self) -> None:
         if not self.streams:
-            self._end(unavailable("the connection has ended"), ErrorCode.NO_ERROR, reader_s=FAREWELL_S)
+            pause_s = 0.0 if self._server.is_stopping else PAUSE_S
+            self._next_step = self.loop.call_later(pause_s, self._close_after_client)
+
+    def _close_after_client(self) -> None:
+        self._end(unavailable("the connection has ended"), ErrorCode.NO_ERROR, reader_s=FAREWELL_S)
 
     def _end(self, error: CallError, code: ErrorCode | None, *, reader_s: float = 0.0) -> None:
         if code and not self.is_closed:
@@ -189,7 +199,7 @@ class ServerConnection(Connection):
         super()._end(error, code, reader_s=reader_s)
 
     def _ended(self, error: CallError) -> None:
-        self._age.cancel()
+        self._next_step.cancel()
         self.streams.fail_all(error)
 
 

@@ -49,7 +49,7 @@ class Http2Server:
         self._tasks: set[asyncio.Task[None]] = set()
         """The tasks of handlers, also of those that still clean up after their calls have ended."""
         self._is_idle = asyncio.Event()
-        self._is_stopping = False
+        self.is_stopping = False
         self._server: asyncio.Server
         self._check: asyncio.TimerHandle
 
@@ -64,7 +64,7 @@ class Http2Server:
     async def stop(self, grace_s: float) -> None:
         """Accepts no more connections, lets the calls in progress end, and cancels those that do not in time."""
         self._server.close()
-        self._is_stopping = True
+        self.is_stopping = True
         for connection in tuple(self._connections):
             connection.drain()
         if self._connections:
@@ -94,7 +94,7 @@ class Http2Server:
     def connected(self, connection: ServerConnection) -> float:
         """Counts a connection, or ends it if there are too many. Returns the age at which it is to be renewed."""
         self._connections.add(connection)
-        if self._is_stopping:
+        if self.is_stopping:
             return 0.0  # it was accepted just before
         accepting = len(self._connections) - len(self._draining)
         if accepting > CONNECTIONS_MAX or len(self._draining) > DRAINING_MAX:

@@ -5,7 +5,6 @@ import math
 import re
 from collections.abc import AsyncGenerator
 from typing import Final
-from urllib.parse import quote
 
 from googleapis.google.rpc.status_pb import Status
 
@@ -14,6 +13,7 @@ from edge.http.request import Request
 from edge.protocols.grpc_web.base64_text import decode_base64
 from edge.protocols.rpc.envelope import write_envelope
 from mesh.errors import Code, DeadlineExceeded, InvalidArgument
+from mesh.rpc import status_message
 
 BINARY: Final = "application/grpc-web"
 TEXT: Final = "application/grpc-web-text"
@@ -22,9 +22,6 @@ TEXT: Final = "application/grpc-web-text"
 _TRAILERS: Final = 0x80
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-
-# The characters that PROTOCOL-HTTP2.md, Status-Message, does not encode: printable ASCII without the percent sign.
-_PLAIN: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 class GrpcWeb:
@@ -65,7 +62,7 @@ class GrpcWeb:
         """
         lines = [(b"grpc-status", str(status.code if status else int(Code.OK)).encode())]
         if status is not None:
-            lines.append((b"grpc-message", quote(status.message, safe=_PLAIN).encode()))
+            lines.append((b"grpc-message", status_message.encode(status.message)))
             if status.details:
                 lines.append((b"grpc-status-details-bin", base64.b64encode(status.to_binary()).rstrip(b"=")))
         return write_envelope(

@@ -106,16 +106,16 @@ async def test_a_services_error(caller: Client, source: Backend) -> None:
 
     async def answer(_: Received, context: Context) -> bytes:
         details = [Packed.pack(DebugInfo(detail="SELECT")), Packed.pack(ErrorInfo(reason="R"))]
-        status = Status(code=5, message="50% gone\n☹", details=details).to_binary()
+        status = Status(code=5, message="50% gone\n☹ ", details=details).to_binary()
         trailers = (("grpc-status-details-bin", status), ("x-trail", "2"))
         await context.abort(grpc.StatusCode.NOT_FOUND, "gone", trailers)
 
     source.answer = answer
     messages, trailers = await call(caller, "Once", sealed(ASKED))
     assert (messages, trailers["grpc-status"], trailers["x-trail"]) == ([], "5", "2")
-    assert trailers["grpc-message"] == "50%25 gone%0A%E2%98%B9"
+    assert trailers["grpc-message"] == "50%25 gone%0A%E2%98%B9%20"
     status = Status.from_binary(base64.b64decode(trailers["grpc-status-details-bin"] + "=="))
-    assert (status.code, status.message) == (5, "50% gone\n☹")
+    assert (status.code, status.message) == (5, "50% gone\n☹ ")
     assert [detail.type_url.rpartition(".")[2] for detail in status.details] == ["ErrorInfo"]
 
 

@@ -8,12 +8,14 @@ from mesh.errors import Code
 from mesh.http2.fields import check, malformed, text
 from mesh.http2.hpack import Field
 from mesh.http2.server.load import FIELD_BYTES
+from mesh.http2.messages import ACCEPTED_ENCODINGS
 from mesh.rpc.call_error import CallError
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
 _OF_PROTOCOL: Final = frozenset(
     {b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-message-type"}
 )
+_ENCODINGS: Final = frozenset(ACCEPTED_ENCODINGS.split(b","))
 _CONTENT_TYPE = re.compile(rb"application/grpc(\+proto)?(;.*)?")
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
@@ -44,7 +46,7 @@ class RequestHead(NamedTuple):
 
 def parse(fields: Sequence[Field]) -> RequestHead:
     """Returns the head of a call. Raises StreamFault if the request is malformed (RFC 9113, section 8.3.1), NotGrpc if
-    it is not one of gRPC, CallError if its timeout is none.
+    it is not one of gRPC, CallError if its timeout is none or its encoding unknown.
     """
     pseudo: dict[bytes, bytes] = {}
     regular: dict[bytes, bytes] = {}
@@ -69,7 +71,7 @@ def parse(fields: Sequence[Field]) -> RequestHead:
     return RequestHead(
         pseudo[b":path"].decode("latin-1"),
         _timeout_s(regular.get(b"grpc-timeout")),
-        regular.get(b"grpc-encoding", b"identity"),
+        _encoding(regular.get(b"grpc-encoding", b"identity")),
         {
             name.decode(): text(value)
             for name, value in regular.items()
@@ -77,6 +79,13 @@ def parse(fields: Sequence[Field]) -> RequestHead:
         },
         size,
     )
+
+
+def _encoding(value: bytes) -> bytes:
+    """Raises CallError with the code of gRPC's compression.md, by which clients know to call without compression."""
+    if value not in _ENCODINGS:
+        raise CallError(Code.UNIMPLEMENTED, f"The encoding {value[:20]!r} is not supported.")
+    return value
 
 
 def _timeout_s(value: bytes | None) -> float | None:

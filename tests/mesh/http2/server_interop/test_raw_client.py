@@ -85,3 +85,12 @@ async def test_a_server_that_stops_ends_every_call() -> None:
         for stream in (1, 3):
             assert "'grpc-status', '14'" in await client.trailers(stream)
         await stopping
+
+
+async def test_an_unknown_compression() -> None:
+    """It is UNIMPLEMENTED by gRPC's compression.md, with the encodings that are accepted."""
+    async with serving() as served, raw_client(served) as client:
+        client.send(client.head(1, UNARY, ("grpc-encoding", "snappy")), data(1, b"\1" + prefixed(b"a")[1:], 1))
+        trailers = await client.trailers(1)
+        assert "'grpc-status', '12'" in trailers
+        assert "'grpc-accept-encoding', 'identity,deflate,gzip'" in trailers

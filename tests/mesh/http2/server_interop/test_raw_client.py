@@ -1,6 +1,7 @@
 """Clients with frames in an odd order: each harms its own calls only."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -94,3 +95,16 @@ async def test_an_unknown_compression() -> None:
         trailers = await client.trailers(1)
         assert "'grpc-status', '12'" in trailers
         assert "'grpc-accept-encoding', 'identity,deflate,gzip'" in trailers
+
+
+async def test_the_end_of_a_connection_does_not_reset_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that still sends when the server has ended a connection reads all that the server sent."""
+    monkeypatch.setattr("mesh.http2.outbox.LINGER_S", 0.2)
+    async with serving(connection_age_s=0.1) as served, raw_client(served) as client:
+        _, _, _, ping = await client.next(frames.PING)
+        client.send(frames.frame(frames.PING, frames.ACK, 0, ping), frames.frame(0xBE, 0, 0, bytes(16_000)) * 40)
+        received = 0
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                received += (await client.frame())[0] == frames.GOAWAY
+        assert received == 2

@@ -1,6 +1,7 @@
 """The clients of grpcio, directly and behind a proxy."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -61,10 +62,18 @@ async def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
                 yield f"127.0.0.1:{port}"
 
 
+@contextlib.asynccontextmanager
+async def connected(address: str, **options: Any) -> AsyncIterator[Any]:
+    """Opens a channel whose methods take and return bytes."""
+    arguments = [*OPTIONS, *((f"grpc.{name}", value) for name, value in options.items())]
+    async with grpc.aio.insecure_channel(address, options=arguments) as channel:
+        yield channel
+
+
 @pytest.fixture
-async def channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
+async def channel(address: str) -> AsyncIterator[Any]:
     """A channel to it."""
-    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+    async with connected(address) as channel:
         yield channel
 
 
@@ -75,7 +84,7 @@ async def in_pieces(message: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-async def test_large_messages_of_every_kind_of_method(channel: grpc.aio.Channel, compression: Any) -> None:
+async def test_large_messages_of_every_kind_of_method(channel: Any, compression: Any) -> None:
     """They are larger than every window, and compressed by the client."""
     large: dict[str, Any] = {"compression": compression}
     assert await channel.unary_unary(UNARY)(LARGE, **large) == LARGE
@@ -89,7 +98,8 @@ async def test_the_synchronous_client(address: str) -> None:
     """It calls each kind of method from threads."""
 
     def call() -> None:
-        with grpc.insecure_channel(address, options=OPTIONS) as channel:
+        channel: Any = grpc.insecure_channel(address, options=OPTIONS)
+        with channel:
             assert channel.unary_unary(UNARY)(b"a", timeout=30) == b"a"
             assert list(channel.unary_stream(COUNT)(b"a", timeout=30)) == [b"a"] * 3
             assert channel.stream_unary(SUM)(iter((b"a", b"b")), timeout=30) == b"ab"
@@ -101,7 +111,7 @@ async def test_the_synchronous_client(address: str) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-async def test_an_error_has_its_text_and_metadata(channel: grpc.aio.Channel, text: str) -> None:
+async def test_an_error_has_its_text_and_metadata(channel: Any, text: str) -> None:
     """Bytes are encoded as base64, and the text by percent."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await channel.unary_unary(FAIL)(text.encode())
@@ -110,7 +120,7 @@ async def test_an_error_has_its_text_and_metadata(channel: grpc.aio.Channel, tex
     assert (trailers["x-bytes-bin"], trailers["x-text"]) == (bytes(range(256)), "a")
 
 
-async def test_an_unknown_method(channel: grpc.aio.Channel) -> None:
+async def test_an_unknown_method(channel: Any) -> None:
     """It is UNIMPLEMENTED, also for a stream whose requests are on their way."""
     for call in (channel.unary_unary("/plain.Service/No")(LARGE), channel.stream_unary("/no/no")(in_pieces(LARGE))):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -118,13 +128,13 @@ async def test_an_unknown_method(channel: grpc.aio.Channel) -> None:
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_an_early_answer(channel: grpc.aio.Channel) -> None:
+async def test_an_early_answer(channel: Any) -> None:
     """The rest of a stream of requests is of no use once it is answered."""
     for _ in range(20):
         assert await channel.stream_unary(EARLY)(in_pieces(LARGE)) == b"early"
 
 
-async def test_a_message_that_is_too_large(channel: grpc.aio.Channel) -> None:
+async def test_a_message_that_is_too_large(channel: Any) -> None:
     """It is RESOURCE_EXHAUSTED, and the connection goes on."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await channel.unary_unary(UNARY)(bytes(MESSAGE_BYTES_MAX + 1))
@@ -132,14 +142,14 @@ async def test_a_message_that_is_too_large(channel: grpc.aio.Channel) -> None:
     assert await channel.unary_unary(UNARY)(b"a") == b"a"
 
 
-async def test_a_deadline(channel: grpc.aio.Channel) -> None:
+async def test_a_deadline(channel: Any) -> None:
     """The client gives up, and its stream is reset."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await channel.unary_unary(WAIT)(b"a", timeout=0.1)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_a_hundred_calls_at_once_while_connections_are_renewed(channel: grpc.aio.Channel) -> None:
+async def test_a_hundred_calls_at_once_while_connections_are_renewed(channel: Any) -> None:
     """None is lost, of any kind, and none waits for ever."""
 
     async def call(number: int) -> None:
@@ -154,9 +164,8 @@ async def test_a_hundred_calls_at_once_while_connections_are_renewed(channel: gr
 
 async def test_it_pings_often(address: str) -> None:
     """A client with aggressive keepalive is not asked to be calm, which would end its calls."""
-    keepalive = [("grpc.keepalive_time_ms", 10), ("grpc.keepalive_timeout_ms", 5_000)]
-    keepalive += [("grpc.keepalive_permit_without_calls", 1), ("grpc.http2.max_pings_without_data", 0)]
-    async with grpc.aio.insecure_channel(address, options=[*OPTIONS, *keepalive]) as channel:
+    keepalive = {"keepalive_time_ms": 10, "keepalive_timeout_ms": 5_000, "keepalive_permit_without_calls": 1}
+    async with connected(address, **keepalive, **{"http2.max_pings_without_data": 0}) as channel:
         call: Any = channel.stream_stream(ECHO)()
         for _ in range(10):
             await call.write(b"a")
@@ -182,7 +191,7 @@ async def test_cancellation_in_each_phase() -> None:
             ended += 1
 
     paths = {path: Route(held, takes_stream, 1_000) for path, takes_stream in ((WAIT, False), (ECHO, True))}
-    async with serving(routes() | paths) as served, grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+    async with serving(routes() | paths) as served, connected(f"127.0.0.1:{served.port}") as channel:
         before: Any = channel.stream_stream(ECHO)()
         before.cancel()
         waiting: Any = channel.unary_unary(WAIT)(b"a")
@@ -212,8 +221,8 @@ async def test_a_client_that_waits_until_the_server_is_ready() -> None:
     """And whose next calls find the server that takes its place, at the same port."""
     async with serving() as served:
         port = served.port
-    backoff = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=backoff) as channel:
+    backoff = {"initial_reconnect_backoff_ms": 100, "max_reconnect_backoff_ms": 100}
+    async with connected(f"127.0.0.1:{port}", **backoff) as channel:
         for _ in range(2):
             call = asyncio.ensure_future(channel.unary_unary(UNARY)(b"a", wait_for_ready=True, timeout=30))
             async with serving(port=port):
@@ -237,7 +246,7 @@ async def test_retries_by_service_config() -> None:
     config = json.dumps({"methodConfig": [{"name": [{"service": "plain.Service"}], "retryPolicy": policy}]})
     async with (
         serving(routes(**{FLAKY: flaky})) as served,
-        grpc.aio.insecure_channel(f"127.0.0.1:{served.port}", options=[("grpc.service_config", config)]) as channel,
+        connected(f"127.0.0.1:{served.port}", service_config=config) as channel,
     ):
         assert await channel.unary_unary(FLAKY)(b"a") == b"a"
     assert calls == 3

@@ -5,7 +5,7 @@ const grpc = require('@grpc/grpc-js')
 
 const BURST = 100
 const STEADY_CALLS = 20
-const STEADY_MS = 1500
+const STEADY_MS = 800
 const TEXTS = ['plain', ' spaces ', ' ', '100 %', '\t\nwhitespace\r\nand Unicode ☺ and 😈\t\n']
 
 const asBytes = (message) => message

@@ -73,6 +73,10 @@ class ServerConnection(Connection):
 
     # What the server and its calls do.
 
+    def refuse(self) -> None:
+        """Ends a connection of which there are too many, without waiting for its client."""
+        self._end(unavailable("too many connections"), ErrorCode.ENHANCE_YOUR_CALM)
+
     def drain(self) -> None:
         """Asks the client to open no more streams, and closes the connection after the last one. Streams that are on
         their way are accepted: those that the client opens before it answers a ping (section 6.8).

@@ -99,7 +99,7 @@ class Http2Server:
         accepting = len(self._connections) - len(self._draining)
         if accepting > CONNECTIONS_MAX or len(self._draining) > DRAINING_MAX:
             self.faults.connection_refused(connection.client)
-            asyncio.get_running_loop().call_soon(connection.close)
+            asyncio.get_running_loop().call_soon(connection.refuse)
         return self._connection_age_s * random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # no secret
 
     def draining(self, connection: ServerConnection) -> None:

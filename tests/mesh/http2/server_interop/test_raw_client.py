@@ -108,3 +108,15 @@ async def test_the_end_of_a_connection_does_not_reset_it(monkeypatch: pytest.Mon
             while True:
                 received += (await client.frame())[0] == frames.GOAWAY
         assert received == 2
+
+
+async def test_one_connection_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends at once: it does not stay open until its client closes it. The others go on."""
+    monkeypatch.setattr("mesh.http2.server.server.CONNECTIONS_MAX", 1)
+    monkeypatch.setattr("mesh.http2.outbox.LINGER_S", 60.0)
+    async with serving() as served, raw_client(served) as first:
+        async with raw_client(served) as second:
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await second.next(frames.HEADERS)
+        first.send(first.head(1, UNARY), data(1, prefixed(b"a"), frames.END_STREAM))
+        assert "'grpc-status', '0'" in await first.trailers(1)

@@ -22,7 +22,7 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Connection(asyncio.Protocol, abc.ABC):
-    """What both sides do. Subclasses make the streams and the receiver, and send the first bytes."""
+    """The part that both sides share. Subclasses make the streams and the receiver, and send the first bytes."""
 
     streams: Streams[Any]
     _receiver: Receiver

@@ -33,8 +33,8 @@ class NotGrpc(Exception):
 
 
 class RequestHead(NamedTuple):
-    """What a call begins with. `metadata` has the values in ASCII, the last one of each name; `size` is the memory that
-    the head takes.
+    """The start of a call. `metadata` has the values in ASCII, the last one of each name; `size` is the memory that the
+    head takes.
     """
 
     path: str

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from mesh.background import wait
+from mesh.background import stop, wait
 from mesh.errors import Code
 from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.connection import ServerConnection

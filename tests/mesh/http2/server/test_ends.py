@@ -1,0 +1,114 @@
+"""The ends of calls: their handlers end with them, and nothing of them stays."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from mesh.http2 import frames
+from mesh.http2.faults import ErrorCode
+from mesh.http2.server.call import ServerCall
+from tests.garbage import settled
+from tests.mesh.http2.scripted import data, prefixed
+from tests.mesh.http2.server.scripted import (
+    GRACE_S,
+    Client,
+    Handlers,
+    fields,
+    head,
+    request,
+    serving,
+)
+
+
+async def cancelled(handlers: Handlers, count: int) -> None:
+    """Waits until as many handlers have been cancelled."""
+    async with asyncio.timeout(20):
+        while handlers.cancelled < count:
+            await asyncio.sleep(0.01)
+
+
+async def reset(client: Client) -> None:
+    """Resets the calls."""
+    client.send(frames.rst_stream(1, ErrorCode.CANCEL), frames.rst_stream(3, ErrorCode.CANCEL))
+
+
+async def leave(client: Client) -> None:
+    """Loses the connection."""
+    client.reset()
+
+
+async def leave_politely(client: Client) -> None:
+    """Ends the connection with GOAWAY."""
+    client.send(frames.goaway(0, ErrorCode.NO_ERROR))
+    await client.close()
+
+
+async def break_rules(client: Client) -> None:
+    """Ends the connection by a fault."""
+    client.send(frames.frame(frames.PING, 0, 1, bytes(8)))
+
+
+@pytest.mark.parametrize("end", [reset, leave, leave_politely, break_rules])
+async def test_the_handlers_of_a_client_that_gives_up_are_cancelled(end: Callable[[Client], Awaitable[None]]) -> None:
+    """Those of unary calls and of streams, and the calls are freed without the garbage collector."""
+    async with serving() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            async with served.client() as client:
+                client.send(request(1, "Wait"), head(3, fields("Hang")))
+                await client.settle()
+                assert served.handlers.begun == 2
+                await end(client)
+                await cancelled(served.handlers, 2)
+            assert await settled(0, ServerCall) == 0
+        finally:
+            gc.enable()
+        await served.check()
+
+
+async def test_a_call_that_is_reset_before_its_handler_begins_is_freed() -> None:
+    """The task of such a handler ends before its first line. Resets that come with the requests leave nothing."""
+    async with serving() as served, served.client() as client:
+        gc.collect()
+        for stream in range(1, 201, 2):
+            client.send(request(stream, "Wait"), frames.rst_stream(stream, ErrorCode.CANCEL))
+        await client.settle()
+        assert await settled(0, ServerCall) == 0
+        client.send(request(201))
+        assert (await client.response(201)).code == "0"
+    assert served.handlers.begun == served.handlers.cancelled == 0
+
+
+async def test_a_stop_ends_calls_with_a_status() -> None:
+    """Calls that outlast the grace period get UNAVAILABLE, a request that is incomplete too."""
+    async with serving() as served, served.client() as client:
+        client.send(request(1, "Wait"), head(3, fields("Hang")), head(5), data(5, prefixed(b"question")[:7]))
+        await client.settle()
+        stopping = asyncio.create_task(served.server.stop(GRACE_S))
+        assert [(await client.response(stream)).code for stream in (1, 3, 5)] == ["14"] * 3
+        await client.wait_closed()
+        await stopping
+        assert served.handlers.cancelled == 2
+
+
+async def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_server() -> None:
+    """A library may turn a cancellation into an error of its own; the handler goes on, and is cancelled again."""
+    cancellations = 0
+
+    async def serve(_call: ServerCall) -> None:
+        nonlocal cancellations
+        while cancellations < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancellations += 1
+
+    async with serving(Echo=serve) as served, served.client() as client:
+        client.send(request(1))
+        await client.settle()
+        async with asyncio.timeout(20):
+            await served.server.stop(0)
+    assert cancellations == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mesh.http2 import frames
 from mesh.http2.data_sender import DataSender
 from mesh.http2.faults import ErrorCode
 from mesh.http2.outbox import Outbox
@@ -10,7 +11,7 @@ from mesh.http2.streams import Streams
 
 
 class ServerStreams(Streams[ServerCall]):
-    """The open streams, and the identifier of the last one. Each is a call."""
+    """The open streams, and the identifiers of the last one and of the last that is accepted. Each is a call."""
 
     def __init__(self, outbox: Outbox, sender: DataSender, on_end: Callable[[], None]) -> None:
         super().__init__(outbox, sender, on_end)

@@ -44,7 +44,7 @@ class ClientStreams(Streams[Stream]):
     def peer_ended(self, stream: Stream) -> None:
         """Ends a stream whose response is complete. A request that isn't is of no use any more: section 8.1."""
         if not stream.is_sent:
-            self._outbox.send(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
+            self._outbox.put(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
         self.forget(stream)
 
     def refuse_above(self, last_id: int, error: CallError) -> None:

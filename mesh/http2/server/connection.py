@@ -164,7 +164,7 @@ class ServerConnection(Connection):
         """Answers a request of no call, whose rest is of no use."""
         self.outbox.send(frames.header_block(stream_id, block, self._peer.frame_bytes_max, frames.END_STREAM))
         if not ends:
-            self.outbox.send(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
+            self.outbox.put(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
 
     # What asyncio and the parts call.
 

@@ -1,0 +1,86 @@
+"""Clients that attack their server: each harms its own calls only, within limits."""
+
+import asyncio
+
+import pytest
+
+from mesh.http2 import frames
+from mesh.http2.faults import ErrorCode
+from tests.mesh.http2.scripted import data
+from tests.mesh.http2.server.scripted import Client, fields, head, request, serving
+
+MANY = 20_000
+STREAMS = range(1, 2 * MANY, 2)
+PING = frames.frame(frames.PING, 0, 0, bytes(8))
+
+
+async def flood(client: Client, sent: bytes) -> int:
+    """Sends much, while the server may stop to read. Returns the error code of its GOAWAY."""
+
+    async def send() -> None:
+        for start in range(0, len(sent), 65_536):
+            client.send(sent[start : start + 65_536])
+            await client.drain()
+
+    sending = asyncio.create_task(send())
+    try:
+        return await client.error_code()
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(PING * MANY, id="pings"),
+        pytest.param(frames.frame(frames.PING, frames.ACK, 0, bytes(8)) * MANY, id="pongs"),
+        pytest.param(frames.settings({3: 100}) * MANY, id="settings"),
+        pytest.param(frames.frame(frames.SETTINGS, frames.ACK, 0) * MANY, id="acks"),
+        pytest.param(head(1) + data(1, b"") * MANY, id="empty data"),
+        pytest.param(head(1) + data(1, b"\x03\0\0\0", frames.PADDED) * MANY, id="padding"),
+        pytest.param(frames.window_update(0, 1) * MANY, id="windows"),
+        pytest.param(frames.frame(frames.PRIORITY, 0, 7, bytes(5)) * MANY, id="priorities"),
+        pytest.param(frames.frame(0xBE, 0, 0) * MANY, id="unknown frames"),
+        pytest.param(frames.goaway(0, 0) * MANY, id="farewells"),
+        pytest.param(head(1) + frames.rst_stream(1, 8) * MANY, id="resets of one stream"),
+        pytest.param(
+            b"".join(head(each, fields("Hang")) + frames.rst_stream(each, 8) for each in STREAMS), id="rapid resets"
+        ),
+        pytest.param(
+            b"".join(head(each, fields("Hang")) + frames.window_update(each, 0) for each in STREAMS),
+            id="requests that make us reset them",
+        ),
+        pytest.param(b"".join(head(each, fields(te="gzip")) for each in STREAMS), id="malformed requests"),
+        pytest.param(b"".join(head(each, fields("Hang")) for each in STREAMS), id="streams beyond the limit"),
+        pytest.param(
+            request(1) + data(1, b"x") * MANY,
+            id="data of a stream that has ended",
+        ),
+        pytest.param(
+            head(1, flags=0) + frames.frame(frames.CONTINUATION, 0, 1) * MANY,
+            id="empty continuations",
+        ),
+        pytest.param(
+            head(1, flags=0) + frames.frame(frames.CONTINUATION, 0, 1, bytes(16_000)) * 100,
+            id="large continuations",
+        ),
+    ],
+)
+async def test_a_flood_ends_the_connection(sent: bytes) -> None:
+    """Empty frames are limited: the client gets ENHANCE_YOUR_CALM, and another one is served meanwhile."""
+    async with serving() as served, served.client() as client:
+        flooding = asyncio.create_task(flood(client, sent))
+        await served.check()
+        assert await flooding == ErrorCode.ENHANCE_YOUR_CALM
+        await client.wait_closed()
+        assert served.server.load._calls == served.server.load._held_bytes == 0
+
+
+async def test_honest_frames_are_no_flood() -> None:
+    """A client may ping, widen windows and cancel, as long as it has calls that are answered."""
+    async with serving() as served, served.client() as client:
+        for stream in range(1, 6_001, 4):
+            client.send(PING, frames.window_update(0, 100), request(stream), frames.window_update(stream, 100))
+            client.send(request(stream + 2, "Wait"), frames.rst_stream(stream + 2, ErrorCode.CANCEL))
+            assert (await client.response(stream)).code == "0"

@@ -31,7 +31,7 @@ def check(name: bytes, value: bytes) -> None:
         raise malformed(name, value)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)  # more than are in use, and few enough for the longest names
 def _is_name(name: bytes) -> bool:
     return bool(_NAME.fullmatch(name)) and name not in _OF_CONNECTION
 

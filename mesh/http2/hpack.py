@@ -22,6 +22,9 @@ SIZE_UPDATES_MAX: Final = 2
 FUTILE_FACTOR: Final = 4
 """By how much a list may be too large before it ends the connection: what follows it needs the table behind it."""
 
+KEPT_BYTES_MAX: Final = 2_048
+"""The longest string of Huffman code that is kept with what it decodes to. Longer ones could take much memory."""
+
 _HUFFMAN: Final = 0x80
 _INTEGER_BYTES_MAX: Final = 5
 
@@ -198,7 +201,9 @@ def _string(block: bytes, offset: int) -> tuple[bytes, int]:
     if end > len(block):
         raise ValueError("a string beyond the end")
     data = block[start:end]
-    return _decoded(data) if is_huffman else data, end
+    if not is_huffman:
+        return data, end
+    return (_decoded(data) if length <= KEPT_BYTES_MAX else huffman.decode(data)), end
 
 
 _LONG_BYTES: Final = 64

@@ -1,4 +1,4 @@
-"""HPACK without dynamic tables, beside the library hpack."""
+"""HPACK, with and without a dynamic table, beside the library hpack."""
 
 import contextlib
 
@@ -106,6 +106,80 @@ def test_short_blocks_are_kept_if_they_hold_little() -> None:
     small, large = encoded([(b":status", b"200"), (b"x-a", b"b")], huffman=True), b"\x88" + b"\x90" * 200
     assert reader.read(small) is reader.read(small)
     assert reader.read(large) is not reader.read(large)
+
+
+TABLE_BYTES = 4_096
+
+
+@given(st.lists(st.tuples(FIELDS, st.none() | st.integers(0, TABLE_BYTES)), max_size=12), st.booleans())
+def test_a_dynamic_table_is_that_of_the_encoder(
+    blocks: list[tuple[list[hpack.Field], int | None]], is_huffman: bool
+) -> None:
+    """Blocks refer to fields of those before; the encoder evicts and resizes as it likes."""
+    encoder, decoder = library.Encoder(), hpack.Decoder(TABLE_BYTES)
+    for fields, table_bytes in blocks:
+        if table_bytes is not None:
+            encoder.header_table_size = table_bytes
+        assert decoder.decode(encoder.encode(fields, huffman=is_huffman), LIMIT) == fields
+        assert decoder._table_bytes <= TABLE_BYTES
+
+
+FULL = b"\x40\x01a" + hpack.encode_string(b"v" * (TABLE_BYTES - hpack.FIELD_BYTES - 1))
+"""A field that fills the table."""
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(b"\x3f\xe2\x1f", id="4097 bytes: 6.3"),
+        pytest.param(b"\x20\x20\x3f\xe1\x1f", id="three updates: 4.2"),
+        pytest.param(b"\x88\x20", id="an update after a field: 4.2"),
+        pytest.param(FULL + b"\xbf", id="an index beyond the table: 2.3.3"),
+        pytest.param(FULL + b"\x40\x01b\x01c\xbf", id="an evicted field: 4.4"),
+        pytest.param(FULL + FULL[:3] + hpack.encode_string(b"v" * TABLE_BYTES) + b"\xbe", id="an emptied table: 4.4"),
+        pytest.param(FULL + b"\x80", id="the index 0: 6.1"),
+    ],
+)
+def test_a_wrong_use_of_the_table_is_a_fault(block: bytes) -> None:
+    """What the table does not hold can't be referred to, and it can't be larger than announced."""
+    with pytest.raises(ConnectionFault) as caught:
+        hpack.Decoder(TABLE_BYTES).decode(block, LIMIT)
+    assert caught.value.code == ErrorCode.COMPRESSION_ERROR
+
+
+def test_updates_of_the_size_empty_the_table() -> None:
+    """A table of size 0 has no fields, and may grow again in the same block: section 4.2."""
+    decoder = hpack.Decoder(TABLE_BYTES)
+    assert decoder.decode(FULL, LIMIT) == decoder.decode(b"\xbe", LIMIT)
+    assert decoder.decode(b"\x20\x3f\xe1\x1f\x40\x01b\x01c\xbe", LIMIT) == [(b"b", b"c")] * 2
+    decoder.decode(b"\x20", LIMIT)
+    with pytest.raises(ConnectionFault):
+        decoder.decode(b"\xbe", LIMIT)
+
+
+def test_a_large_list_is_decoded_for_its_table() -> None:
+    """Blocks that follow refer to its fields. One that is hopelessly large ends the connection: it is a bomb."""
+    decoder = hpack.Decoder(TABLE_BYTES)
+    with pytest.raises(StreamFault):
+        decoder.decode(FULL + b"\xbe" * 6 + b"\x40\x01b\x01c", 16_384)
+    assert decoder.decode(b"\xbe", 16_384) == [(b"b", b"c")]
+    with pytest.raises(ConnectionFault) as caught:
+        decoder.decode(FULL + b"\xbe" * 1_000, 16_384)
+    assert caught.value.code == ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_long_strings_of_a_peer_are_not_kept() -> None:
+    """The strings that are kept for all connections would else take as much memory as a peer likes."""
+    coder = library.huffman.HuffmanEncoder(
+        library.huffman_constants.REQUEST_CODES, library.huffman_constants.REQUEST_CODES_LENGTH
+    )
+    kept = []
+    for length in (1_000, 20_000):
+        text = coder.encode(b"e" * length)
+        before = hpack._decoded.cache_info().misses
+        hpack.Decoder(0).decode(b"\0\x01a" + hpack.encode_integer(len(text), 7, 0x80) + text, LIMIT)
+        kept.append(hpack._decoded.cache_info().misses - before)
+    assert kept == [1, 0]
 
 
 @given(st.binary(max_size=200))

@@ -1,12 +1,13 @@
 """Clients that attack their server: each harms its own calls only, within limits."""
 
 import asyncio
+import time
 
 import pytest
 
 from mesh.http2 import frames
 from mesh.http2.faults import ErrorCode
-from tests.mesh.http2.scripted import data
+from tests.mesh.http2.scripted import data, prefixed
 from tests.mesh.http2.server.scripted import Client, fields, head, request, serving
 
 MANY = 20_000
@@ -84,3 +85,21 @@ async def test_honest_frames_are_no_flood() -> None:
             client.send(PING, frames.window_update(0, 100), request(stream), frames.window_update(stream, 100))
             client.send(request(stream + 2, "Wait"), frames.rst_stream(stream + 2, ErrorCode.CANCEL))
             assert (await client.response(stream)).code == "0"
+
+
+@pytest.mark.parametrize("timeout", [None, "99999999H", "50S"])
+async def test_a_request_that_never_ends_is_given_up(timeout: str | None) -> None:
+    """What has arrived of it is held, so that the client can't choose for how long: a minute at most."""
+    async with serving() as served, served.client() as client:
+        client.send(head(1, fields(grpc_timeout=timeout)), data(1, prefixed(bytes(100))[:50]))
+        client.send(head(3, fields("Hang")), data(3, prefixed(b"question")[:7]))  # its handler sees to it
+        await client.settle()
+        assert served.server.load._held_bytes == 57
+        (connection,) = served.server._connections
+        connection.expire_calls(time.monotonic() + 49)
+        assert len(connection.streams) == 2
+        connection.expire_calls(time.monotonic() + 61)
+        assert (await client.response(1)).code == "4"
+        assert (served.server.load._calls, served.server.load._held_bytes) == (1, 7)
+        client.send(data(1, b"more"), frames.rst_stream(1, ErrorCode.CANCEL), request(5))
+        assert (await client.response(5)).code == "0"

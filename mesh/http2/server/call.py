@@ -133,6 +133,12 @@ class ServerCall(MessageStream):
         trailers = response_head.failed(code, text, metadata)
         self._end(trailers if self._begun else response_head.HEADERS + trailers)
 
+    async def _wait_room(self, count: int) -> None:
+        """Waits until a message of a stream has been sent, or the call has ended."""
+        if self._may_wait(count):
+            await self.wait_sent()
+            self._release(count)
+
     def _may_wait(self, count: int) -> bool:
         """Counts the bytes of a response that the client's flow control has no room for. Returns whether they are not
         too many; otherwise the call has ended.
@@ -149,6 +155,12 @@ class ServerCall(MessageStream):
         if not self.is_closed:
             self._held_bytes -= count
             self._load.requests.release(count)
+
+    def _release(self, count: int) -> None:
+        """Counts bytes that are held no more. The end of the call has released all."""
+        if not self.is_closed:
+            self._held_bytes -= count
+            self._load.release(count)
 
     def _begin(self) -> None:
         if not self._begun:

@@ -1,12 +1,14 @@
 """Clients that attack their server: each harms its own calls only, within limits."""
 
 import asyncio
+import struct
 import time
 
 import pytest
 
 from mesh.http2 import frames
 from mesh.http2.faults import ErrorCode
+from mesh.http2.server.load import HELD_BYTES_MAX
 from tests.mesh.http2.scripted import data, prefixed
 from tests.mesh.http2.server.scripted import Client, fields, head, request, serving
 
@@ -103,3 +105,29 @@ async def test_a_request_that_never_ends_is_given_up(timeout: str | None) -> Non
         assert (served.server.load._calls, served.server.load._held_bytes) == (1, 7)
         client.send(data(1, b"more"), frames.rst_stream(1, ErrorCode.CANCEL), request(5))
         assert (await client.response(5)).code == "0"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [("Large", struct.pack(">L", 4_000_000)), ("Repeat", struct.pack(">LL", 2, 4_000_000))],
+    ids=["single", "stream"],
+)
+async def test_responses_that_nobody_reads_are_limited(method: str, message: bytes) -> None:
+    """They are held bytes, those of streams too: beyond the limit, calls end. The others get room with their end."""
+    async with serving() as served, served.client() as client:
+        for stream in range(1, 41, 2):
+            client.send(request(stream, method, message))
+        resets = [await client.reset_code() for _ in range(20 - HELD_BYTES_MAX // 4_000_000)]
+        assert {code for _, code in resets} == {ErrorCode.ENHANCE_YOUR_CALM}
+        (connection,) = served.server._connections
+        unsent = sum(len(piece) for call in connection.streams for piece in call._outgoing or ())
+        assert 0 < unsent <= served.server.load._held_bytes <= HELD_BYTES_MAX
+        first = next(iter(connection.streams)).id
+        client.send(frames.window_update(first, 9_000_000), frames.window_update(0, 9_000_000))
+        assert (await client.response(first)).code == "0"
+        client.reset()
+        async with asyncio.timeout(20):
+            while served.server._connections:
+                await asyncio.sleep(0.01)
+        assert served.server.load._calls == served.server.load._held_bytes == 0
+        await served.check()

@@ -8,6 +8,7 @@ from mesh.http2 import frames
 from mesh.http2.data_sender import DataSender
 from mesh.http2.faults import ErrorCode, Fault
 from mesh.http2.flood_limit import FloodLimit
+from mesh.http2.hpack import SIZED_TO_0
 from mesh.http2.keepalive import Keepalive
 from mesh.http2.outbox import Outbox
 from mesh.http2.peer_settings import PeerSettings
@@ -32,6 +33,7 @@ class Connection(asyncio.Protocol, abc.ABC):
         self.loop = asyncio.get_running_loop()
         self._error: CallError | None = None
         self._peer = peer
+        self._has_sized_table = False
         self._flood_limit = FloodLimit()
         self.outbox = Outbox(self._flood_limit, self._pump, self._overflow)
         self.sender = DataSender(self.outbox, self._peer)
@@ -44,6 +46,15 @@ class Connection(asyncio.Protocol, abc.ABC):
     def close(self) -> None:
         """Ends the connection and its streams."""
         self._end(unavailable("the connection was closed"), ErrorCode.NO_ERROR)
+
+    def send_block(self, stream_id: int, block: bytes, flags: int = 0) -> None:
+        """Sends a header block. The first one sets the size of our table, which we do not use, to 0: a peer that has
+        announced a smaller one than the initial waits for that (RFC 7541, section 4.2).
+        """
+        if not self._has_sized_table:
+            self._has_sized_table = True
+            block = SIZED_TO_0 + block
+        self.outbox.send(frames.header_block(stream_id, block, self._peer.frame_bytes_max, flags))
 
     # What asyncio calls.
 

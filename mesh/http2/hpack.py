@@ -17,6 +17,9 @@ WITH_INDEXING: Final = 0x40
 SIZE_UPDATE: Final = 0x20
 NEVER_INDEXED: Final = 0x10
 
+SIZED_TO_0: Final = bytes((SIZE_UPDATE,))
+"""The update that empties the dynamic table for good: section 6.3."""
+
 SIZE_UPDATES_MAX: Final = 2
 
 FUTILE_FACTOR: Final = 4

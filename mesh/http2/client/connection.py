@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from mesh.http2 import frames
 from mesh.http2.client.receiver import ClientReceiver
 from mesh.http2.client.response_head import FieldsReader
 from mesh.http2.client.streams import ClientStreams
@@ -87,7 +86,7 @@ class ClientConnection(Connection):
         self.streams.add(stream)
         if self.streams.are_numbered_out:
             self.drain()
-        self.outbox.send(frames.header_block(stream.id, block, self._peer.frame_bytes_max))
+        self.send_block(stream.id, block)
         if data or ends:
             self.sender.send(stream, data, ends=ends)
 

@@ -165,7 +165,7 @@ class ServerCall(MessageStream):
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self.connection.send_block(self, response_head.HEADERS)
+            self.connection.send_block(self.id, response_head.HEADERS)
 
     def _end(self, trailers: bytes) -> None:
         self._trailers = trailers
@@ -175,7 +175,7 @@ class ServerCall(MessageStream):
             self._send_trailers()
 
     def _send_trailers(self) -> None:
-        self.connection.send_block(self, self._trailers, frames.END_STREAM)
+        self.connection.send_block(self.id, self._trailers, frames.END_STREAM)
         self.is_sent = True
         self._close()
         self.connection.streams.finish(self)

@@ -89,10 +89,6 @@ class ServerConnection(Connection):
         self.outbox.send(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
         self.loop.call_later(PONG_S_MAX, self._accept_no_more)
 
-    def send_block(self, call: ServerCall, block: bytes, flags: int = 0) -> None:
-        """Sends a header block of a call."""
-        self.outbox.send(frames.header_block(call.id, block, self._peer.frame_bytes_max, flags))
-
     def serve(self, call: ServerCall) -> None:
         """Starts the handler of a call."""
         self._server.serve(call)
@@ -162,7 +158,7 @@ class ServerConnection(Connection):
 
     def _answer(self, stream_id: int, block: bytes, *, ends: bool) -> None:
         """Answers a request of no call, whose rest is of no use."""
-        self.outbox.send(frames.header_block(stream_id, block, self._peer.frame_bytes_max, frames.END_STREAM))
+        self.send_block(stream_id, block, frames.END_STREAM)
         if not ends:
             self.outbox.put(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
 

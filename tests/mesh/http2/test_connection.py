@@ -756,3 +756,21 @@ def test_a_server_that_sends_no_more_ends_the_connection(new_loop: Callable[[], 
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(fill())
+
+
+async def test_servers_choose_the_size_of_their_table() -> None:
+    """The first block of the client updates the size, which servers with a smaller table wait for (RFC 7541, 4.2)."""
+    decoder = Decoder()
+
+    async def serve(peer: Peer) -> None:
+        await peer.start({1: 100})
+        decoder.max_allowed_table_size = 100
+        for _ in range(2):
+            _, _, stream, payload = await peer.next(frames.HEADERS)
+            assert (":method", "POST") in decoder.decode(payload)
+            await peer.request()
+            peer.answer(stream)
+
+    async with scripted(serve) as address, transport_to(address) as transport:
+        for _ in range(2):
+            assert (await call(transport)).message == b"answer"

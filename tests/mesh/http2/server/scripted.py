@@ -106,7 +106,7 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._decoder = Decoder()
+        self.decoder = Decoder()
 
     def start(self, settings: dict[int, int] | None = None) -> None:
         """Sends the preface and the settings."""
@@ -170,7 +170,7 @@ class Client:
     def decode(self, flags: int, payload: bytes) -> Fields:
         """Returns the fields of a header block, by another implementation of HPACK."""
         assert flags & frames.END_HEADERS
-        return [(str(name), str(value)) for name, value in self._decoder.decode(payload)]
+        return [(str(name), str(value)) for name, value in self.decoder.decode(payload)]
 
     async def error_code(self) -> int:
         """Reads the GOAWAY with which the server ends the connection. Returns its error code."""

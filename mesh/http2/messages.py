@@ -8,7 +8,8 @@ from mesh.errors import Code
 from mesh.rpc.call_error import CallError
 
 PREFIX_BYTES: Final = 5
-ACCEPTED_ENCODINGS: Final = b"identity,deflate,gzip"
+ENCODINGS: Final = (b"identity", b"deflate", b"gzip")
+ACCEPTED_ENCODINGS: Final = b",".join(ENCODINGS)
 
 Packed = tuple[int, bytes]
 """The flag of a message, and its content, which is compressed if the flag says so."""

@@ -95,3 +95,12 @@ def _timeout_s(value: bytes | None) -> float | None:
     if not found:
         raise CallError(Code.INTERNAL, f"The timeout {value[:20]!r} is not one to eight digits and a unit.")
     return int(found[1]) * _UNITS_S[found[2]]
+
+
+def _encoding(value: bytes) -> bytes:
+    """Returns the encoding of the messages. The answer to an unknown one names those that we accept, as each response
+    does: https://github.com/grpc/grpc/blob/master/doc/compression.md.
+    """
+    if value not in ENCODINGS:
+        raise CallError(Code.UNIMPLEMENTED, f"The encoding {value[:20]!r} is not supported.")
+    return value

@@ -241,19 +241,19 @@ async def serving(
         await server.stop(GRACE_S)
 
 
-def fields(method: str = "Echo", **changed: str | None) -> Fields:
+def fields(name: str = "Echo", /, **changed: str | None) -> Fields:
     """Returns the fields of a request. Those of `changed` replace others, None removes them; `_` is for `-`."""
     found = {
         ":method": "POST",
         ":scheme": "http",
-        ":path": f"/plain.Service/{method}",
+        ":path": f"/plain.Service/{name}",
         ":authority": "localhost",
         "te": "trailers",
         "content-type": "application/grpc",
     }
-    pseudo = {":" + name: value for name, value in changed.items() if ":" + name in found}
-    others = {name.replace("_", "-"): value for name, value in changed.items() if ":" + name not in found}
-    return [(name, value) for name, value in (found | pseudo | others).items() if value is not None]
+    pseudo = {":" + key: value for key, value in changed.items() if ":" + key in found}
+    others = {key.replace("_", "-"): value for key, value in changed.items() if ":" + key not in found}
+    return [(key, value) for key, value in (found | pseudo | others).items() if value is not None]
 
 
 def head(stream: int, sent: Fields | None = None, flags: int = frames.END_HEADERS) -> bytes:

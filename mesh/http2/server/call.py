@@ -198,6 +198,7 @@ class ServerCall(MessageStream):
         self.receive_window.receive(size)
         if self.is_ended:
             raise StreamFault(ErrorCode.STREAM_CLOSED, "data after the end")  # section 5.1
+        self.is_ended = ends
         if self.error is not None:
             return  # the request was rejected, and the handler has not seen that yet
         try:
@@ -254,7 +255,6 @@ class ServerCall(MessageStream):
 
     def _complete(self) -> None:
         """Handles that the request is complete."""
-        self.is_ended = True
         self._wake()
         if self._is_single:
             self.connection.serve(self)

@@ -12,6 +12,7 @@ from mesh.http2.server.call import ServerCall
 from tests.garbage import settled
 from tests.mesh.http2.scripted import data, prefixed
 from tests.mesh.http2.server.scripted import (
+    ENDS,
     GRACE_S,
     Client,
     Handlers,
@@ -112,3 +113,32 @@ async def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_server
         async with asyncio.timeout(20):
             await served.server.stop(0)
     assert cancellations == 2
+
+
+async def test_a_stream_that_has_ended_is_not_reset() -> None:
+    """A stream is closed once both sides have ended it (RFC 9113, section 5.1), also by a request that is wrong."""
+    wrong = b"\2" + bytes(4)
+    async with serving(calls_max=1) as served, served.client() as client:
+        for stream, sent, code in (
+            (1, head(1, flags=ENDS), "13"),
+            (3, head(3) + data(3, prefixed(b"question")[:7], frames.END_STREAM), "13"),
+            (5, head(5, fields("Echoes"), ENDS), "0"),
+            (7, head(7) + data(7, wrong, frames.END_STREAM), "13"),
+            (9, head(9, fields("Echoes")) + data(9, wrong) + data(9, b"", frames.END_STREAM), "13"),
+            (13, head(11, fields("Hang")) + head(13, flags=ENDS), "8"),
+        ):
+            client.send(sent)
+            assert (await client.response(stream)).code == code
+            client.send(frames.frame(frames.PING, 0, 0, bytes(8)))
+            assert (await client.next(frames.PING, frames.RST_STREAM))[0] == frames.PING
+
+
+async def test_the_rest_of_a_request_is_of_no_use_after_the_response() -> None:
+    """The stream is reset without an error once the response is complete: section 8.1."""
+    async with serving() as served, served.client() as client:
+        client.send(head(1, fields("Fail")), head(3, fields("None")), head(5, fields(content_type="text/plain")))
+        for stream in (3, 5, 1):
+            await client.response(stream)
+            assert await client.reset_code() == (stream, ErrorCode.NO_ERROR)
+        client.send(data(1, prefixed(b"late")), data(3, prefixed(b"late"), frames.END_STREAM), request(7))
+        assert (await client.response(7)).code == "0"

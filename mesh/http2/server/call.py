@@ -26,6 +26,10 @@ MESSAGES_A_TURN: Final = 32
 """How many messages of a stream are read or written before other calls have their turn."""
 
 
+MESSAGE_COST_BYTES: Final = 64
+"""What a message of a stream takes beside its content until it is read: an empty one is five bytes of the window."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A method: what serves its calls, whether their requests are streams, and the largest message of one."""
@@ -42,6 +46,7 @@ class ServerCall(MessageStream):
 
     __slots__ = (
         "_begun",
+        "_counted",
         "_held_bytes",
         "_load",
         "_trailers",
@@ -219,7 +224,7 @@ class ServerCall(MessageStream):
     def count_read(self, count: int) -> None:
         """Counts bytes of the request that have been read, and so are held no more. A single request is kept."""
         if not self._is_single:
-            self._release(count)
+            self._release(count - self._newly_waiting() * MESSAGE_COST_BYTES)
 
     def fail(self, error: CallError, *, is_begun: bool = True) -> None:
         """Ends the call because the client reset it or is lost, and cancels its handler."""
@@ -247,6 +252,11 @@ class ServerCall(MessageStream):
             self.connection.streams.fail(self, CallError(Code.CANCELLED, "the client does not read"))
         elif self.task is None:
             self._reject(CallError(Code.DEADLINE_EXCEEDED, "The request did not arrive in time."))
+
+    def _newly_waiting(self) -> int:
+        """Returns how many more messages wait to be read than at the last time; less than 0 if there are fewer."""
+        counted, self._counted = self._counted, len(self._messages)
+        return self._counted - counted
 
     def _check_complete(self) -> None:
         self._check_whole()

@@ -1,16 +1,23 @@
 """Clients that attack their server: each harms its own calls only, within limits."""
 
 import asyncio
+import contextlib
+import gc
 import struct
 import time
+import tracemalloc
 
 import pytest
 
 from mesh.http2 import frames
+from mesh.http2.connection import PREFACE
 from mesh.http2.faults import ErrorCode
+from mesh.http2.outbox import UNSENT_BYTES_MAX
+from mesh.http2.server.call import MESSAGE_COST_BYTES
 from mesh.http2.server.load import HELD_BYTES_MAX
-from tests.mesh.http2.scripted import data, prefixed
-from tests.mesh.http2.server.scripted import Client, fields, head, request, serving
+from mesh.http2.server.server import CONNECTIONS_MAX
+from tests.mesh.http2.scripted import block, data, prefixed
+from tests.mesh.http2.server.scripted import ENDS, Client, fields, head, request, serving
 
 MANY = 20_000
 STREAMS = range(1, 2 * MANY, 2)
@@ -131,3 +138,89 @@ async def test_responses_that_nobody_reads_are_limited(method: str, message: byt
                 await asyncio.sleep(0.01)
         assert served.server.load._calls == served.server.load._held_bytes == 0
         await served.check()
+
+
+async def test_many_idle_connections() -> None:
+    """A thousand that send no preface, or half of one, cost little and end at their age; another client is served."""
+    async with serving(connection_age_s=1.0) as served:
+        idle = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(CONNECTIONS_MAX - 10)]
+        for _, writer in idle[::2]:
+            writer.write(PREFACE[:9])
+        await served.check()
+        more = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(20)]
+        async with asyncio.timeout(20):
+            for reader, writer in (*idle, *more):
+                with contextlib.suppress(ConnectionError):
+                    while await reader.read(65_536):
+                        pass
+                writer.close()
+            while served.server._connections:
+                await asyncio.sleep(0.01)
+        await served.check()
+
+
+async def test_a_client_that_never_reads_is_lost() -> None:
+    """What waits for it is limited, and beyond the limit it is lost."""
+    async with serving() as served, served.client() as client:
+        client.pause_reading()
+        first, sent = 1, block(fields("Fail"))
+        async with asyncio.timeout(60):
+            while served.server._connections:
+                streams = range(first, first + 1_000, 2)
+                client.send(*(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, sent) for stream in streams))
+                first += 1_000
+                await asyncio.sleep(0)
+                unsent = [each.outbox._transport.get_write_buffer_size() for each in served.server._connections]
+                assert sum(unsent) < 2 * UNSENT_BYTES_MAX
+        assert served.server.load._calls == 0
+        await served.check()
+
+
+async def test_memory_stays_flat() -> None:
+    """Calls that end in each way, and connections, leave nothing."""
+
+    async def attack(client: Client, first: int) -> int:
+        for stream in range(first, first + 60, 12):
+            client.send(request(stream), request(stream + 2, "Wait"), frames.rst_stream(stream + 2, ErrorCode.CANCEL))
+            client.send(head(stream + 4), data(stream + 4, b"\0\x7f\0\0\0"), head(stream + 6, fields(te="x"), ENDS))
+            client.send(head(stream + 8, [*fields(f"X{stream}"), (f"x-{stream}", "v" * 4_000)]))
+            client.send(head(stream + 10, fields("Hang")), data(stream + 10, bytes(5) * 1_000 + b"\0"))
+        await client.settle()
+        return first + 60
+
+    tracemalloc.start()
+    try:
+        async with serving() as served:
+            sizes = []
+            for _ in range(3):
+                for _ in range(4):
+                    async with served.client() as client:
+                        stream = 1
+                        for _ in range(2):
+                            stream = await attack(client, stream)
+                while served.server._connections:
+                    await asyncio.sleep(0.01)
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+            assert served.server.load._calls == served.server.load._held_bytes == 0
+    finally:
+        tracemalloc.stop()
+    assert sizes[-1] - sizes[0] < 200_000, sizes
+
+
+async def test_empty_messages_count_as_what_they_take() -> None:
+    """Five bytes of the window are an object that takes many times as much; held bytes are those until it is read."""
+    async with serving() as served, served.client() as client:
+        for stream in range(1, 21, 2):
+            client.send(head(stream, fields("Hang")), data(stream, bytes(15_000)) * 4)
+        await client.settle()
+        assert served.server.load._held_bytes >= 10 * 12_000 * MESSAGE_COST_BYTES
+        client.send(head(21, fields("Echoes")), data(21, bytes(15_000)), data(21, bytes(1_000), frames.END_STREAM))
+        assert (await client.response(21)).content == bytes(16_000)
+        client.send(*(frames.rst_stream(stream, ErrorCode.CANCEL) for stream in range(1, 21, 2)))
+        await client.settle()
+        assert served.server.load._held_bytes == 0
+        client.send(head(23, fields("Echoes")), data(23, bytes(15_000)))
+        for _ in range(3_000):
+            await client.next(frames.DATA)
+        assert served.server.load._held_bytes == 0

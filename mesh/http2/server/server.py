@@ -127,6 +127,9 @@ class Http2Server:
         call.task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, call: ServerCall) -> None:
+        if call.task is None or call.is_closed:
+            return
+        self._tasks[call] = call.task  # not before: of a task that is cancelled before it begins, no `finally` runs
         try:
             await call.route.serve(call)
         except CallError as error:
@@ -135,6 +138,7 @@ class Http2Server:
             log.exception("handler failed", method=call.head.path)
             call.abort(Code.INTERNAL, "Internal error.")
         finally:
+            del self._tasks[call]
             call.abort(Code.CANCELLED, "The call was cancelled.")  # if its handler did not end it
 
     def _check_later(self) -> None:

@@ -108,6 +108,7 @@ class Connection(asyncio.Protocol, abc.ABC):
             return
         self._error = error
         self._keepalive.stop()
+        self._receiver.stop()
         if code is None:
             self.outbox.abort()
         else:

@@ -8,8 +8,10 @@ import pytest
 
 from mesh.http2 import frames
 from mesh.http2.faults import ErrorCode
+from mesh.http2.frames import FrameReader
+from mesh.http2.header_block import HeaderBlock
 from mesh.http2.server.call import ServerCall
-from tests.garbage import settled
+from tests.garbage import living, settled
 from tests.mesh.http2.scripted import data, prefixed
 from tests.mesh.http2.server.scripted import (
     ENDS,
@@ -142,3 +144,26 @@ async def test_the_rest_of_a_request_is_of_no_use_after_the_response() -> None:
             assert await client.reset_code() == (stream, ErrorCode.NO_ERROR)
         client.send(data(1, prefixed(b"late")), data(3, prefixed(b"late"), frames.END_STREAM), request(7))
         assert (await client.response(7)).code == "0"
+
+
+@pytest.mark.parametrize("end", [leave, leave_politely])
+async def test_what_has_arrived_of_a_frame_is_freed_with_its_connection(
+    end: Callable[[Client], Awaitable[None]],
+) -> None:
+    """80 kB of a header block and a frame would wait for the garbage collector, which counts objects, not bytes."""
+    async with serving() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                async with served.client() as client:
+                    client.send(head(1, flags=0), *[frames.frame(frames.CONTINUATION, 0, 1, bytes(16_000))] * 4)
+                    client.send(frames.frame(frames.CONTINUATION, 0, 1, bytes(16_000))[:15_000])
+                    async with asyncio.timeout(20):
+                        while not any(reader._rest for reader in living(FrameReader)):
+                            await asyncio.sleep(0.01)
+                    await end(client)
+            assert await settled(0, HeaderBlock) == 0
+            assert not any(reader._rest for reader in living(FrameReader))
+        finally:
+            gc.enable()

@@ -204,9 +204,7 @@ def _string(block: bytes, offset: int) -> tuple[bytes, int]:
     if end > len(block):
         raise ValueError("a string beyond the end")
     data = block[start:end]
-    if not is_huffman:
-        return data, end
-    return (_decoded(data) if length <= KEPT_BYTES_MAX else huffman.decode(data)), end
+    return _decoded(data) if is_huffman else data, end
 
 
 _LONG_BYTES: Final = 64
@@ -219,4 +217,6 @@ kept apart, because others that differ with each call, such as its identifier, w
 
 
 def _decoded(data: bytes) -> bytes:
+    if len(data) > KEPT_BYTES_MAX:
+        return huffman.decode(data)
     return _long(data) if len(data) >= _LONG_BYTES else _short(data)

@@ -26,10 +26,6 @@ MESSAGES_A_TURN: Final = 32
 """How many messages of a stream are read or written before other calls have their turn."""
 
 
-MESSAGE_COST_BYTES: Final = 64
-"""What a message of a stream takes beside its content until it is read: an empty one is five bytes of the window."""
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """A method: what serves its calls, whether their requests are streams, and the largest message of one."""
@@ -46,7 +42,6 @@ class ServerCall(MessageStream):
 
     __slots__ = (
         "_begun",
-        "_counted",
         "_held_bytes",
         "_load",
         "_trailers",
@@ -138,12 +133,6 @@ class ServerCall(MessageStream):
         trailers = response_head.failed(code, text, metadata)
         self._end(trailers if self._begun else response_head.HEADERS + trailers)
 
-    async def _wait_room(self, count: int) -> None:
-        """Waits until a message of a stream has been sent, or the call has ended."""
-        if self._may_wait(count):
-            await self.wait_sent()
-            self._release(count)
-
     def _may_wait(self, count: int) -> bool:
         """Counts the bytes of a response that the client's flow control has no room for. Returns whether they are not
         too many; otherwise the call has ended.
@@ -160,12 +149,6 @@ class ServerCall(MessageStream):
         if not self.is_closed:
             self._held_bytes -= count
             self._load.requests.release(count)
-
-    def _release(self, count: int) -> None:
-        """Counts bytes that are held no more. The end of the call has released all."""
-        if not self.is_closed:
-            self._held_bytes -= count
-            self._load.release(count)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -224,7 +207,7 @@ class ServerCall(MessageStream):
     def count_read(self, count: int) -> None:
         """Counts bytes of the request that have been read, and so are held no more. A single request is kept."""
         if not self._is_single:
-            self._release(count - self._newly_waiting() * MESSAGE_COST_BYTES)
+            self._release(count)
 
     def fail(self, error: CallError, *, is_begun: bool = True) -> None:
         """Ends the call because the client reset it or is lost, and cancels its handler."""
@@ -252,11 +235,6 @@ class ServerCall(MessageStream):
             self.connection.streams.fail(self, CallError(Code.CANCELLED, "the client does not read"))
         elif self.task is None:
             self._reject(CallError(Code.DEADLINE_EXCEEDED, "The request did not arrive in time."))
-
-    def _newly_waiting(self) -> int:
-        """Returns how many more messages wait to be read than at the last time; less than 0 if there are fewer."""
-        counted, self._counted = self._counted, len(self._messages)
-        return self._counted - counted
 
     def _check_complete(self) -> None:
         self._check_whole()

@@ -4,18 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from mesh.errors import Code
 from mesh.http2.fields import check, malformed, text
 from mesh.http2.hpack import Field
 from mesh.http2.server.load import FIELD_BYTES
-from mesh.http2.messages import ACCEPTED_ENCODINGS
-from mesh.rpc.call_error import CallError
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
 _OF_PROTOCOL: Final = frozenset(
     {b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-message-type"}
 )
-_ENCODINGS: Final = frozenset(ACCEPTED_ENCODINGS.split(b","))
 _CONTENT_TYPE = re.compile(rb"application/grpc(\+proto)?(;.*)?")
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
@@ -82,25 +78,6 @@ def parse(fields: Sequence[Field]) -> RequestHead:
 
 
 def _encoding(value: bytes) -> bytes:
-    """Raises CallError with the code of gRPC's compression.md, by which clients know to call without compression."""
-    if value not in _ENCODINGS:
-        raise CallError(Code.UNIMPLEMENTED, f"The encoding {value[:20]!r} is not supported.")
-    return value
-
-
-def _timeout_s(value: bytes | None) -> float | None:
-    if value is None:
-        return None
-    found = _TIMEOUT.fullmatch(value)
-    if not found:
-        raise CallError(Code.INTERNAL, f"The timeout {value[:20]!r} is not one to eight digits and a unit.")
-    return int(found[1]) * _UNITS_S[found[2]]
-
-
-def _encoding(value: bytes) -> bytes:
-    """Returns the encoding of the messages. The answer to an unknown one names those that we accept, as each response
-    does: https://github.com/grpc/grpc/blob/master/doc/compression.md.
-    """
     if value not in ENCODINGS:
         raise CallError(Code.UNIMPLEMENTED, f"The encoding {value[:20]!r} is not supported.")
     return value

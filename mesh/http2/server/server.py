@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from mesh.background import stop, wait
+from mesh.background import wait
 from mesh.errors import Code
 from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.connection import ServerConnection
@@ -46,7 +46,7 @@ class Http2Server:
         self.faults = FaultLog()
         self._connections: set[ServerConnection] = set()
         self._draining: set[ServerConnection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[ServerCall, asyncio.Task[None] | None] = {}
         """The tasks of handlers, also of those that still clean up after their calls have ended."""
         self._is_idle = asyncio.Event()
         self.is_stopping = False
@@ -81,7 +81,7 @@ class Http2Server:
         """
         for connection in tuple(self._connections):
             connection.abort_calls(Code.UNAVAILABLE, "The server has stopped.")
-        tasks = tuple(self._tasks)
+        tasks = [task for task in self._tasks.values() if task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -123,12 +123,8 @@ class Http2Server:
     def serve(self, call: ServerCall) -> None:
         """Runs the handler of a call in a task of its own."""
         call.task = asyncio.get_running_loop().create_task(self._serve(call), name=call.head.path)
-        self._tasks.add(call.task)
-        call.task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, call: ServerCall) -> None:
-        if call.task is None or call.is_closed:
-            return
         self._tasks[call] = call.task  # not before: of a task that is cancelled before it begins, no `finally` runs
         try:
             await call.route.serve(call)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from mesh.http2 import frames
 from mesh.http2.data_sender import DataSender
 from mesh.http2.faults import ErrorCode
 from mesh.http2.outbox import Outbox

@@ -15,7 +15,7 @@ from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.connection import ServerConnection
 from mesh.http2.server.fault_log import FaultLog
 from mesh.http2.server.load import Load
-from mesh.listening import BACKLOG, listen
+from mesh.listening import BACKLOG, PortInUse, listen
 from mesh.rpc.call_error import CallError
 
 CONNECTIONS_MAX: Final = 1_000
@@ -54,8 +54,12 @@ class Http2Server:
         self._check: asyncio.TimerHandle
 
     async def start(self, bound: socket.socket) -> None:
-        """Accepts connections on a bound socket. Raises PortInUse if another process listens already."""
-        listen(bound)
+        """Accepts connections on a bound socket, or closes it and raises PortInUse: another process listens already."""
+        try:
+            listen(bound)
+        except PortInUse:
+            bound.close()
+            raise
         self._server = await asyncio.get_running_loop().create_server(
             lambda: ServerConnection(self), sock=bound, backlog=BACKLOG
         )

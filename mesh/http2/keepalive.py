@@ -12,6 +12,12 @@ ANSWER_S_MAX: Final = 5.0
 """How long a peer may be quiet after a ping."""
 
 
+READ_S: Final = 0.01
+"""How long the socket is given to be read when the time for an answer is over. An answer that arrived while this
+process was paused is read after the timers that became due meanwhile.
+"""
+
+
 class Keepalive:
     """The timer of a connection. It pings a peer that is quiet while there are streams."""
 
@@ -46,7 +52,7 @@ class Keepalive:
     def _ping(self) -> None:
         self._is_asking = True
         self._outbox.send(frames.frame(frames.PING, 0, 0, bytes(frames.PING_BYTES)))
-        self._timer = self._loop.call_later(ANSWER_S_MAX, self._check_answered)
+        self._timer = self._loop.call_later(ANSWER_S_MAX, self._read_first)
 
     def _check(self) -> None:
         if self.is_quiet and len(self._streams):
@@ -54,6 +60,9 @@ class Keepalive:
         else:
             self.is_quiet = True
             self.start()
+
+    def _read_first(self) -> None:
+        self._timer = self._loop.call_later(READ_S, self._check_answered)
 
     def _check_answered(self) -> None:
         self._is_asking = False

@@ -28,15 +28,20 @@ class Serving:
         self.server = server
         self.port = port
 
-    @contextlib.asynccontextmanager
-    async def dialed(self, settings: dict[int, int] | None = None) -> AsyncIterator[Peer]:
-        """Opens a connection, and sends the preface and the settings."""
-        peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
-        peer.send(PREFACE, frames.settings(settings or {}))
-        try:
-            yield peer
-        finally:
-            await peer.close()
+    def dialed(self, settings: dict[int, int] | None = None) -> contextlib.AbstractAsyncContextManager[Peer]:
+        """Opens a connection to it."""
+        return dialed(self.port, settings)
+
+
+@contextlib.asynccontextmanager
+async def dialed(port: int, settings: dict[int, int] | None = None) -> AsyncIterator[Peer]:
+    """Opens a connection, and sends the preface and the settings."""
+    peer = Peer(*await asyncio.open_connection("127.0.0.1", port))
+    peer.send(PREFACE, frames.settings(settings or {}))
+    try:
+        yield peer
+    finally:
+        await peer.close()
 
 
 @contextlib.asynccontextmanager

@@ -68,7 +68,7 @@ class ServerCall(MessageStream):
         """The monotonic second at which the client gives up, None if it waits for as long as it takes."""
         self._until = now + (WAIT_S if head.timeout_s is None else min(head.timeout_s, WAIT_S))
         self._load = load
-        self._held_bytes = 0
+        self._held_bytes = head.size
         self._unsent_bytes = 0
         self._begun = False
         self._written = 0
@@ -145,6 +145,10 @@ class ServerCall(MessageStream):
             return False
         return True
 
+    def _hold(self, count: int) -> None:
+        self._held_bytes += count
+        self._load.requests.hold(count)
+
     def _release(self, count: int) -> None:
         if not self.is_closed:
             self._held_bytes -= count
@@ -170,11 +174,6 @@ class ServerCall(MessageStream):
 
     # What the connection calls.
 
-    def hold(self, count: int) -> None:
-        """Counts bytes of memory that the request takes. Raises CallError if all requests take too many."""
-        self._held_bytes += count
-        self._load.requests.hold(count)
-
     def receive_block(self, block: bytes, *, ends: bool) -> None:
         """Handles trailers, which gRPC does not use."""
         if not ends:
@@ -190,10 +189,11 @@ class ServerCall(MessageStream):
         if self.error is not None:
             return  # the request was rejected, and the handler has not seen that yet
         try:
-            self.hold(size)
             waiting = len(self._messages)
+            self._hold(size)
             self._receive_messages(data, size, ends=ends)
-            self.hold((len(self._messages) - waiting) * MESSAGE_BYTES)
+            if not self._is_single:
+                self._hold((len(self._messages) - waiting) * MESSAGE_BYTES)
             if ends:
                 self._check_complete()
         except CallError as error:
@@ -258,5 +258,6 @@ class ServerCall(MessageStream):
     def _close(self) -> None:
         self.is_closed = True
         self._load.requests.release(self._held_bytes)
-        self._load.responses.release(self._unsent_bytes)
+        if self._unsent_bytes:
+            self._load.responses.release(self._unsent_bytes)
         self._load.leave()

@@ -145,8 +145,7 @@ class ServerConnection(Connection):
         call.send_window = self._peer.window_bytes
         self.streams.add(call)
         try:
-            self._server.load.enter()
-            call.hold(call.head.size)
+            self._server.load.enter(call.head.size)
         except CallError as error:
             self.refused(call.head.path, error)
             call.abort(error.code, error.text)

@@ -49,9 +49,12 @@ class Load:
         self.requests = HeldBytes("requests")
         self.responses = HeldBytes("responses")
 
-    def enter(self) -> None:
-        """Counts a call. Raises CallError if there are too many; it has to leave in either case."""
+    def enter(self, head_bytes: int) -> None:
+        """Counts a call, and the memory of its head. Raises CallError if there are too many; it has to leave, and to
+        release its head, in either case.
+        """
         self._calls += 1
+        self.requests.hold(head_bytes)
         if self._calls > self._calls_max:
             raise CallError(Code.RESOURCE_EXHAUSTED, f"The server has {self._calls_max} calls, which is its limit.")
 

@@ -46,7 +46,6 @@ def parse(fields: Sequence[Field]) -> RequestHead:
     """
     pseudo: dict[bytes, bytes] = {}
     regular: dict[bytes, bytes] = {}
-    size = len(fields) * FIELD_BYTES
     for name, value in fields:
         if name in _PSEUDO_FIELDS:
             if name in pseudo or regular:  # section 8.3
@@ -54,7 +53,6 @@ def parse(fields: Sequence[Field]) -> RequestHead:
             pseudo[name] = value
         else:
             check(name, value)
-            size += len(name) + len(value)
             regular[name] = value
     if not pseudo.get(b":path") or b":scheme" not in pseudo or b":method" not in pseudo:
         raise malformed(b":path", pseudo.get(b":path", b""))
@@ -73,7 +71,7 @@ def parse(fields: Sequence[Field]) -> RequestHead:
             for name, value in regular.items()
             if name not in _OF_PROTOCOL and name[-4:] != b"-bin"
         },
-        size,
+        len(fields) * FIELD_BYTES + sum(map(len, regular)) + sum(map(len, regular.values())),
     )
 
 

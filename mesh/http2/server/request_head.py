@@ -4,9 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from mesh.errors import Code
 from mesh.http2.fields import check, malformed, text
 from mesh.http2.hpack import Field
+from mesh.http2.messages import ENCODINGS
 from mesh.http2.server.load import FIELD_BYTES
+from mesh.rpc.call_error import CallError
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
 _OF_PROTOCOL: Final = frozenset(
@@ -76,6 +79,16 @@ def parse(fields: Sequence[Field]) -> RequestHead:
 
 
 def _encoding(value: bytes) -> bytes:
+    """Raises CallError with the code of gRPC's compression.md, by which clients know to call without compression."""
     if value not in ENCODINGS:
         raise CallError(Code.UNIMPLEMENTED, f"The encoding {value[:20]!r} is not supported.")
     return value
+
+
+def _timeout_s(value: bytes | None) -> float | None:
+    if value is None:
+        return None
+    found = _TIMEOUT.fullmatch(value)
+    if not found:
+        raise CallError(Code.INTERNAL, f"The timeout {value[:20]!r} is not one to eight digits and a unit.")
+    return int(found[1]) * _UNITS_S[found[2]]

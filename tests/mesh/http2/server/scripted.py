@@ -204,6 +204,11 @@ class Serving:
     handlers: Handlers
     port: int
 
+    @property
+    def held_bytes(self) -> int:
+        """Returns the memory of all requests and responses."""
+        return self.server.load.requests._count + self.server.load.responses._count
+
     @contextlib.asynccontextmanager
     async def client(self, settings: dict[int, int] | None = None, *, starts: bool = True) -> AsyncIterator[Client]:
         """Connects a client."""

@@ -234,7 +234,7 @@ async def test_a_message_that_is_too_large(takes_stream: bool) -> None:
         client.send(data(1, struct.pack(">BL", 0, MESSAGE_BYTES_MAX + 1) + bytes(1_000)))
         assert (await client.response(1)).code == "8"
         assert await client.reset_code() == (1, ErrorCode.NO_ERROR)
-        assert served.server.load._held_bytes == 0
+        assert served.held_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ async def test_streams_take_turns() -> None:
         assert (await client.response(5)).code == "0"
         client.send(frames.rst_stream(1, 8), frames.rst_stream(3, 8))
         await client.settle()
-        assert served.server.load._calls == served.server.load._held_bytes == 0
+        assert served.server.load._calls == served.held_bytes == 0
 
 
 async def test_messages_of_a_stream_are_read_as_they_come() -> None:

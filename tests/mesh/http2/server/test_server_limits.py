@@ -10,8 +10,8 @@ from mesh.http2.faults import ErrorCode
 from mesh.http2.server.call import ServerCall
 from mesh.http2.windows import WINDOW_BYTES
 from tests.garbage import alive, settled
-from tests.mesh.http2.dialing import opening, request, serving, status
 from tests.mesh.http2.scripted import data, prefixed
+from tests.mesh.http2.server.dialing import opening, request, serving, status
 
 
 async def test_messages_that_have_arrived_are_read_in_turns() -> None:

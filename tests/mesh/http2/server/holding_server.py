@@ -1,4 +1,6 @@
-"""A server that holds its calls, in a process of its own: `python -m tests.mesh.http2.holding_server` prints its port.
+"""A server that holds its calls, in a process of its own. `python -m tests.mesh.http2.server.holding_server` prints its
+port.
+
 
 It pings a quiet client after PAUSE_S, and waits ANSWER_S for the answer.
 """
@@ -11,7 +13,7 @@ import uvloop
 from mesh.http2 import keepalive
 from mesh.http2.server import connection
 from mesh.http2.server.call import ServerCall
-from tests.mesh.http2.dialing import serving
+from tests.mesh.http2.server.dialing import serving
 
 PAUSE_S: Final = 0.2
 ANSWER_S: Final = 2.0

@@ -13,8 +13,8 @@ from mesh.http2.server.call import ServerCall
 from mesh.http2.server.connection import ServerConnection
 from mesh.http2.server.server import Http2Server
 from mesh.http2.windows import WINDOW_BYTES, WINDOW_BYTES_MAX
-from tests.mesh.http2.dialing import request, serving
 from tests.mesh.http2.scripted import PATH, call, transport_to
+from tests.mesh.http2.server.dialing import request, serving
 
 WIDE: Final = {INITIAL_WINDOW_SIZE: WINDOW_BYTES_MAX}
 """The settings of a client that any response fits."""

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from mesh.http2 import frames
 from mesh.http2.faults import ErrorCode
 from mesh.http2.server.call import ServerCall
-from tests.mesh.http2.dialing import opening, request, serving, status
 from tests.mesh.http2.scripted import PATH
+from tests.mesh.http2.server.dialing import opening, request, serving, status
 
 
 async def serve(call: ServerCall) -> None:

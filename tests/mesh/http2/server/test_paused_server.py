@@ -5,14 +5,14 @@ import signal
 import sys
 
 from mesh.http2 import frames
-from tests.mesh.http2.dialing import dialed, request
-from tests.mesh.http2.holding_server import ANSWER_S
+from tests.mesh.http2.server.dialing import dialed, request
+from tests.mesh.http2.server.holding_server import ANSWER_S
 
 
 async def test_an_answer_that_arrived_during_the_pause_counts() -> None:
     """Timers become due before the socket is read. The connection of a client that has answered its ping is kept."""
     server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.mesh.http2.holding_server"), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "tests.mesh.http2.server.holding_server"), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert server.stdout

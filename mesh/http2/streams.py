@@ -87,7 +87,7 @@ class Streams(abc.ABC, Generic[S]):
     def reset(self, stream: S, code: ErrorCode) -> None:
         """Ends a stream early."""
         if self._open.get(stream.id) is stream:
-            self._outbox.send(frames.rst_stream(stream.id, code))
+            self._outbox.put(frames.rst_stream(stream.id, code))  # earns no allowance: the peer may have forced it
             self.expect_late(stream.receive_window.left)
             self.forget(stream)
 

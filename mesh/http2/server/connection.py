@@ -127,13 +127,13 @@ class ServerConnection(Connection):
     def _called(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> ServerCall | None:
         """Returns the call of a request, None if it is none or one too many; that has been answered."""
         if len(self.streams) >= STREAMS_MAX:
-            self.outbox.send(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))  # section 5.1.2
+            self.outbox.put(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))  # section 5.1.2
             return None
         try:
             head = request_head.parse(_complete(fields))
             return ServerCall(self, self._server.route(head.path), head, self._server.load)
         except StreamFault as fault:
-            self.outbox.send(frames.rst_stream(stream_id, fault.code))
+            self.outbox.put(frames.rst_stream(stream_id, fault.code))
         except request_head.NotGrpc as error:
             self._answer(stream_id, response_head.of_http(error.http_status), ends=ends)
         except CallError as error:
@@ -148,6 +148,7 @@ class ServerConnection(Connection):
             self._server.load.enter(call.head.size)
         except CallError as error:
             self.refused(call.head.path, error)
+            call.is_ended = ends
             call.abort(error.code, error.text)
             return
         if call.route.takes_stream:

@@ -27,10 +27,6 @@ class FaultLog:
         """Records a connection that ends because of what its client sent or did not read."""
         self._warn("connection failed", client=client, error=error.text)
 
-    def connection_refused(self, client: str) -> None:
-        """Records a connection that ends at once because there are too many."""
-        self._warn("connection refused", client=client)
-
     def call_refused(self, path: str, error: CallError) -> None:
         """Records a call that ends before its handler: a warning if a limit was reached."""
         record = self._warn if error.code is Code.RESOURCE_EXHAUSTED else log.debug

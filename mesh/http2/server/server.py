@@ -102,7 +102,6 @@ class Http2Server:
             return 0.0  # it was accepted just before
         accepting = len(self._connections) - len(self._draining)
         if accepting > CONNECTIONS_MAX or len(self._draining) > DRAINING_MAX:
-            self.faults.connection_refused(connection.client)
             asyncio.get_running_loop().call_soon(connection.refuse)
         return self._connection_age_s * random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # no secret
 

@@ -57,7 +57,7 @@ async def test_connections_that_are_too_many(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("mesh.http2.server.server.CONNECTIONS_MAX", 1)
     with capture_logs() as logs:
         async with asyncio.timeout(30), serving(serve) as served, served.dialed() as first, served.dialed() as second:
-            assert await second.error_code() == ErrorCode.NO_ERROR
+            assert await second.error_code() == ErrorCode.ENHANCE_YOUR_CALM
             first.send(request(1))
             assert await status(first, 1) == "0"
-    assert [(log["log_level"], log["event"]) for log in logs] == [("warning", "connection refused")]
+    assert [(log["log_level"], log["event"]) for log in logs] == [("warning", "connection failed")]

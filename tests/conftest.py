@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 # Tests start programs while gRPC's threads run. Its handlers of fork() are for processes that use gRPC after it;
 # now and then they end a child before it becomes the program (github.com/grpc/grpc/issues/13873).
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
+import asyncpg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -24,10 +24,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import HealthCheck, settings
 
 from local.nats import Nats
-from local.postgres import Postgres
+from local.postgres import SUPERUSER, Postgres
 from mesh.database import Database
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
+from tests import memory
 from tests.broker import ADMIN
 
 # Nothing depends on how fast a machine is; the rest is Hypothesis' own profile, another one in CI.
@@ -41,9 +42,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
     """A folder that PostgreSQL's own user can enter, which pytest's temporary folders are not when we are root."""
-    with TemporaryDirectory() as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
+    with memory.server_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,8 @@ async def postgres(server_folder: Path) -> AsyncIterator[Postgres]:
     """A PostgreSQL that all tests share: do not stop it. Tests that do start their own."""
     async with Postgres(server_folder / "postgres") as server:
         yield server
-        await server.kill()  # no orderly stop, which would write a hundred databases to disk first
+        # The immediate stop writes none of the databases to disk first, and leaves no shared memory, as SIGKILL does.
+        os.kill(server.pid, signal.SIGQUIT)
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +61,15 @@ def _database_names() -> Iterator[str]:
 
 
 @pytest.fixture
-async def database_url(postgres: Postgres, _database_names: Iterator[str]) -> str:
+async def database_url(postgres: Postgres, _database_names: Iterator[str]) -> AsyncIterator[str]:
     """A fresh, empty database and the role that owns it."""
     name = next(_database_names)
     await postgres.create_databases(name)
-    return postgres.url(name)
+    yield postgres.url(name)
+    if memory.holds(postgres.folder):  # a disk removes them sooner all at once, at the end
+        connection = await asyncpg.connect(postgres.url("postgres", SUPERUSER))
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.close()
 
 
 @pytest.fixture

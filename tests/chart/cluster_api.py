@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import yaml
-
-from tests.chart.render import CHART, Object, helm
+from tests.chart.render import CHART, Object, helm, objects_as_they_are
 
 NAMESPACE = "shop"
 KINDS = {
@@ -35,7 +33,7 @@ class ClusterApi:
         done = helm("template", *target, *options, *values)
         assert done.returncode == 0, done.stderr
         owner = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": NAMESPACE}
-        for each in filter(None, yaml.safe_load_all(done.stdout)):
+        for each in objects_as_they_are(done.stdout):
             if each["kind"] == "Secret":
                 each["metadata"].setdefault("annotations", {}).update(owner)
                 self.secrets[each["metadata"]["name"]] = each

@@ -9,6 +9,7 @@ import base64
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,12 @@ def rendered(profile: str, program: str = "helm") -> tuple[Object, ...]:
 
 def objects(text: str) -> tuple[Object, ...]:
     """The objects of a render, with random values replaced."""
-    return tuple(_without_secrets(each) for each in yaml.safe_load_all(text) if each)
+    return tuple(map(_without_secrets, objects_as_they_are(text)))
+
+
+def objects_as_they_are(text: str) -> Iterator[Object]:
+    """The objects of a render. PyYAML's parser in Python would take longer than Helm."""
+    return filter(None, yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 def _without_secrets(each: Object) -> Object:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 from protobuf.wkt import FileDescriptorSet
 
 from local.rabbitmq import RabbitMQServer
@@ -20,7 +19,7 @@ from mesh.events.nats.users import configuration, users
 from mesh.events.rabbitmq.users import definitions
 from mesh.events.rabbitmq.users import users as rabbitmq_users
 from tests.broker import RABBITMQ_ADMIN
-from tests.chart.render import objects, template
+from tests.chart.render import objects, objects_as_they_are, template
 from tools.generation.rabbitmq import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -35,7 +34,7 @@ def secrets(*arguments: str) -> dict[str, dict[str, str]]:
     done = template(*arguments)
     assert done.returncode == 0, done.stderr
     found: dict[str, dict[str, str]] = {}
-    for each in filter(None, yaml.safe_load_all(done.stdout)):
+    for each in objects_as_they_are(done.stdout):
         if each["kind"] == "Secret":
             data = {name: base64.b64decode(value).decode() for name, value in each.get("data", {}).items()}
             found[each["metadata"]["name"]] = data | each.get("stringData", {})
@@ -97,7 +96,7 @@ async def test_rabbitmq_takes_the_configuration(tmp_path: Path, monkeypatch: pyt
 async def test_the_broker_takes_the_configuration(tmp_path: Path) -> None:
     """The rendered files agree with the contracts, and NATS accepts them."""
     files: dict[str, Any] = {}
-    for each in filter(None, yaml.safe_load_all(template().stdout)):
+    for each in objects_as_they_are(template().stdout):
         if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "shop-nats":
             files = each["data"]
     assert files["nats-users.conf"] == configuration(users(SERVICES))

@@ -8,7 +8,6 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from local.declarations.checkout import read_services
@@ -445,7 +444,7 @@ def test_the_edge_believes_its_own_proxy_where_there_is_one(values: tuple[str, .
     assert done.returncode == 0, done.stderr
     (edge,) = (
         each
-        for each in filter(None, yaml.safe_load_all(done.stdout))
+        for each in objects(done.stdout)
         if each["kind"] == "Deployment" and each["metadata"]["name"] == "shop-edge"
     )
     listed = edge["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -523,7 +522,7 @@ def test_only_what_calls_urls_of_users_reaches_the_internet() -> None:
     assert done.returncode == 0, done.stderr
     rules = {
         each["metadata"]["name"]: rule
-        for each in filter(None, yaml.safe_load_all(done.stdout))
+        for each in objects(done.stdout)
         if each["kind"] == "NetworkPolicy"
         for rule in each["spec"]["egress"]
         if any("ipBlock" in to for to in rule.get("to", []))
@@ -546,7 +545,7 @@ def test_servers_of_ones_own_can_be_reached() -> None:
     assert done.returncode == 0, done.stderr
     policies = {
         each["metadata"]["name"]: each["spec"]["egress"]
-        for each in filter(None, yaml.safe_load_all(done.stdout))
+        for each in objects(done.stdout)
         if each["kind"] == "NetworkPolicy"
     }
     rule = {"ports": [{"port": 25}, {"port": 465}, {"port": 587}], "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}

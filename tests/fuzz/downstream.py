@@ -49,7 +49,7 @@ class Downstream:
         assert connection.is_closed
         assert not server._connections
         assert not connection.streams
-        assert (server.load._calls, server.load._held_bytes) == (0, 0)
+        assert (server.load._calls, server.load.requests._count, server.load.responses._count) == (0, 0, 0)
         assert not self._failures, self._failures
 
     async def _turns(self) -> None:

@@ -141,7 +141,7 @@ FULL = b"\x40\x01a" + hpack.encode_string(b"v" * (TABLE_BYTES - hpack.FIELD_BYTE
     ],
 )
 def test_a_wrong_use_of_the_table_is_a_fault(block: bytes) -> None:
-    """What the table does not hold can't be referred to, and it can't be larger than announced."""
+    """A block can't refer to a field that the table does not hold, and the table is no larger than announced."""
     with pytest.raises(ConnectionFault) as caught:
         hpack.Decoder(TABLE_BYTES).decode(block, LIMIT)
     assert caught.value.code == ErrorCode.COMPRESSION_ERROR

@@ -82,7 +82,7 @@ class Handlers:
 
 @dataclass
 class Response:
-    """What has arrived of a response."""
+    """The part of a response that has arrived."""
 
     headers: Fields = field(default_factory=list)
     trailers: Fields = field(default_factory=list)

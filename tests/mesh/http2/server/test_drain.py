@@ -63,7 +63,7 @@ async def test_an_idle_connection_ends_after_the_ping() -> None:
 
 @pytest.mark.parametrize("answers", [True, False])
 async def test_streams_that_come_too_late_do_not_end_those_before(answers: bool) -> None:
-    """What a client sends before the second GOAWAY reaches it is ignored, data and resets too."""
+    """Frames that a client sends before the second GOAWAY reaches it are ignored, data and resets too."""
     async with serving() as served, served.client() as client:
         client.send(request(1, "Wait"))
         await client.settle()

@@ -154,7 +154,7 @@ BOMB = b"\x40\x01a" + hpack.encode_string(b"v" * 4_000) + b"\xbe" * 12_000
     ],
 )
 async def test_a_block_that_cannot_be_decoded_ends_the_connection(sent: bytes, code: ErrorCode) -> None:
-    """What follows could not be decoded either: RFC 9113, section 4.3."""
+    """The next blocks could not be decoded either: RFC 9113, section 4.3."""
     async with serving() as served, served.client() as client:
         client.send(frames.frame(frames.HEADERS, ENDS, 1, sent))
         assert await client.error_code() == code

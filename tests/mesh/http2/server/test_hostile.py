@@ -97,7 +97,7 @@ async def test_honest_frames_are_no_flood() -> None:
 
 @pytest.mark.parametrize("timeout", [None, "99999999H", "50S"])
 async def test_a_request_that_never_ends_is_given_up(timeout: str | None) -> None:
-    """What has arrived of it is held, so that the client can't choose for how long: a minute at most."""
+    """Its part that has arrived is held, so the client can't choose for how long: a minute at most."""
     async with serving() as served, served.client() as client:
         client.send(head(1, fields(grpc_timeout=timeout)), data(1, prefixed(bytes(100))[:50]))
         client.send(head(3, fields("Hang")), data(3, prefixed(b"question")[:7]))  # its handler sees to it
@@ -161,7 +161,7 @@ async def test_many_idle_connections() -> None:
 
 
 async def test_a_client_that_never_reads_is_lost() -> None:
-    """What waits for it is limited, and beyond the limit it is lost."""
+    """The bytes that wait for it are limited, and beyond the limit it is lost."""
     async with serving() as served, served.client() as client:
         client.pause_reading()
         first, sent = 1, block(fields("Fail"))

@@ -157,9 +157,18 @@ class Pipeline:
         if isinstance(error, MeshError):
             return error
         if isinstance(error, CallError):
-            return error_for(error.code)(error.text)
+            return self._unreadable(error)
         log.error("handler failed", exc_info=error, method=self._method.path)
         return Internal("Internal error.")
+
+    def _unreadable(self, error: CallError) -> MeshError:
+        """Returns the error of a request that the transport could not read. It is the client's fault, for which nobody
+        is to be alerted.
+        """
+        log.info("unreadable request", method=self._method.path, code=error.code.name, error=error.text)
+        if error.code is Code.INTERNAL:
+            return InvalidArgument("The request is damaged.", reason="MALFORMED_MESSAGE")
+        return error_for(error.code)(error.text)
 
     async def _handle_admitted(self, incoming: ServerCall, handle: Handle) -> bytes | None:
         """Admits a call, and handles it within its deadline."""

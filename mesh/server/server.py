@@ -78,8 +78,8 @@ class Server:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Drains the server: health is NOT_SERVING, streams end so that clients resume elsewhere, new calls are
-        rejected, and calls in progress have the grace period to finish.
+        """Drains the server: health is NOT_SERVING, streams end so that clients resume elsewhere, and calls in progress
+        have the grace period to finish, with those that clients made before they knew.
         """
         self._health.stop()
         self._streams.drain()

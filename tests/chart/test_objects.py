@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from local.declarations.checkout import read_services
+from mesh.http2.server.server import CLEAN_UP_S
 from mesh.server.server import CONNECTION_AGE_S
 from tests.chart.mesh_kinds import KINDS, is_ours_to_check
 from tests.chart.render import CHART, KUBERNETES, MONITORING, PROFILES, ROOT, Object, objects, rendered, template
@@ -331,7 +332,8 @@ def test_calls_can_drain(render: tuple[Object, ...]) -> None:
         grace_s = pod["terminationGracePeriodSeconds"]
         assert leaves_s > 1.1 * CONNECTION_AGE_S, "a tenth is what our server varies it by"
         settles_s = [int(environment.get(name, 0)) for name in ("DRAIN_S_MAX", "DRAIN_QUIET_S")]
-        assert leaves_s + sum(settles_s) + int(environment["SHUTDOWN_GRACE_S"]) < grace_s - 5, "less the proxy's"
+        stops_s = int(environment["SHUTDOWN_GRACE_S"]) + CLEAN_UP_S
+        assert leaves_s + sum(settles_s) + stops_s < grace_s - 5, "less the proxy's"
         annotations = each["spec"]["template"]["metadata"]["annotations"]
         if "linkerd.io/inject" in annotations:
             assert int(annotations["config.linkerd.io/shutdown-grace-period"].removesuffix("s")) < grace_s

@@ -25,6 +25,13 @@ def test_the_arrows_hold() -> None:
     assert linted.returncode == 0, linted.stdout
 
 
+@pytest.mark.parametrize("package", ["edge", "local", "mesh", "services"])
+def test_folders_of_modules_are_packages(package: str) -> None:
+    """import-linter does not look at others."""
+    folders = {path.parent for path in (ROOT / package).rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Returns a copy of the packages that the contracts are about."""

@@ -14,6 +14,7 @@ from mesh.http2.messages import prefixed
 from mesh.http2.server import response_head
 from mesh.http2.server.load import MESSAGE_BYTES, Load
 from mesh.http2.server.request_head import RequestHead
+from mesh.http2.statuses import deadline_exceeded
 from mesh.rpc.call_error import CallError
 
 if TYPE_CHECKING:
@@ -228,13 +229,17 @@ class ServerCall(MessageStream):
         self._wake()
 
     def expire(self, now: float) -> None:
-        """Ends the call if its single request does not arrive, or the end of its response does not leave."""
+        """Ends the call if its single request does not arrive, or the end of its response does not leave, or if its
+        handler ignores the deadline.
+        """
         if now < self._until:
             return
         if self._trailers:
             self.connection.streams.fail(self, CallError(Code.CANCELLED, "the client does not read"))
         elif self.task is None:
             self._reject(CallError(Code.DEADLINE_EXCEEDED, "The request did not arrive in time."))
+        elif self.deadline is not None and now > self.deadline:
+            self.connection.streams.fail(self, deadline_exceeded())
 
     def _check_complete(self) -> None:
         self._check_whole()

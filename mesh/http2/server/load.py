@@ -1,6 +1,6 @@
 """The load of a server, over all its connections: the calls that are open, and the memory that they hold.
 
-It fits the memory of a pod (charts/meshwright/values.yaml), whatever clients send and do not read.
+docs/operations.md, "Memory of a service", adds up what a pod needs.
 """
 
 from typing import Final

@@ -1,5 +1,6 @@
 """Listening sockets: a port is taken before its server is ready to accept connections."""
 
+import errno
 import socket
 import sys
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ def listen(bound: socket.socket) -> None:
         bound.listen(BACKLOG)
     except OSError as error:
         host, port = bound.getsockname()[:2]
-        raise _in_use(host, port, error) from error
+        raise _failed(host, port, error) from error
 
 
 def check_alone(together: Sequence[socket.socket]) -> None:
@@ -74,10 +75,12 @@ def _bind(host: str, port: int, *options: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise _in_use(host, port, error) from error
+        raise _failed(host, port, error) from error
     return bound
 
 
-def _in_use(host: str, port: int, error: OSError) -> PortInUse:
-    text = f"Can't listen on {host}:{port}: {error.strerror}. Choose another port, or stop the process that uses it."
-    return PortInUse(text)
+def _failed(host: str, port: int, error: OSError) -> MeshError:
+    text = f"Can't listen on {host}:{port}: {error.strerror}."
+    if error.errno != errno.EADDRINUSE:
+        return MeshError(text)
+    return PortInUse(f"{text} Choose another port, or stop the process that uses it.")

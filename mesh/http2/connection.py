@@ -29,13 +29,13 @@ class Connection(asyncio.Protocol, abc.ABC):
     _receiver: Receiver
     _keepalive: Keepalive
 
-    def __init__(self, peer: PeerSettings) -> None:
+    def __init__(self, peer: PeerSettings, unsent_bytes_max: int) -> None:
         self.loop = asyncio.get_running_loop()
         self._error: CallError | None = None
         self._peer = peer
         self._has_sized_table = False
         self._flood_limit = FloodLimit()
-        self.outbox = Outbox(self._flood_limit, self._pump, self._overflow)
+        self.outbox = Outbox(self._flood_limit, unsent_bytes_max, self._pump, self._overflow)
         self.sender = DataSender(self.outbox, self._peer)
 
     @property

@@ -1,7 +1,7 @@
 """The limit on frames that carry nothing: RFC 9113, section 10.5.
 
 Each such frame costs a peer little and us more: pings, settings, resets, empty data, frames of streams that have ended.
-A peer has some for each frame that we send, and some for each second.
+A peer has some for each frame of ours that may be answered, and some for each second.
 """
 
 import time

@@ -12,9 +12,6 @@ LARGE_BYTES: Final = 8_192
 TURN_BYTES: Final = 262_144
 """How much is put in one turn of the event loop before data have to wait for the socket."""
 
-UNSENT_BYTES_MAX: Final = 4_194_304
-"""The most bytes that wait for a peer that does not read. Data wait elsewhere, so these are other frames."""
-
 LINGER_S: Final = 1.0
 """How long the last frames of a connection may take to leave."""
 
@@ -24,8 +21,17 @@ class Outbox:
     frame needs.
     """
 
-    def __init__(self, flood_limit: FloodLimit, on_room: Callable[[], None], on_overflow: Callable[[], None]) -> None:
-        """`on_room` is called when data may be put again, `on_overflow` when more than UNSENT_BYTES_MAX are unsent."""
+    def __init__(
+        self,
+        flood_limit: FloodLimit,
+        unsent_bytes_max: int,
+        on_room: Callable[[], None],
+        on_overflow: Callable[[], None],
+    ) -> None:
+        """`on_room` is called when data may be put again, `on_overflow` when more than `unsent_bytes_max` wait for a
+        peer that does not read. Data wait elsewhere, so most of them are other frames.
+        """
+        self._unsent_bytes_max = unsent_bytes_max
         self._loop = asyncio.get_running_loop()
         self._flood_limit = flood_limit
         self._on_room = on_room
@@ -92,7 +98,7 @@ class Outbox:
         if not self._is_paused:
             if not self.has_room:
                 self.resume()
-        elif self._transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
+        elif self._transport.get_write_buffer_size() > self._unsent_bytes_max:
             self._on_overflow()
 
     def _write(self) -> None:

@@ -72,8 +72,8 @@ class Receiver(abc.ABC):
                 self._flood_limit.spend()  # section 5.5: frames of unknown types are ignored
 
     def stop(self) -> None:
-        """Drops the parts of a frame and of a header block that have arrived. The connection itself is in circles, and
-        waits for the garbage collector.
+        """Drops the parts of a frame and of a header block that have arrived. The connection is part of reference
+        cycles, and waits for the garbage collector.
         """
         self._reader, self._block = frames.FrameReader(), None
 

@@ -43,7 +43,7 @@ class Streams(abc.ABC, Generic[S]):
 
     @abc.abstractmethod
     def is_idle(self, stream_id: int) -> bool:
-        """Returns whether the client has not opened a stream yet."""
+        """Returns whether the client has not opened this stream yet."""
 
     @abc.abstractmethod
     def peer_ended(self, stream: S) -> None:

@@ -51,7 +51,8 @@ class Server:
         self, address: str, services: tuple[Service, ...], verifier: Verifier, readiness: Readiness, grace_s: float
     ) -> None:
         self._grace_s = grace_s
-        self._host, _, port = address.rpartition(":")
+        host, _, port = address.rpartition(":")
+        self._host = host.strip("[]")
         self._port = int(port)
         self._streams = OpenStreams()
         descs = [service.DESC for service in services]

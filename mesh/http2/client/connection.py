@@ -22,6 +22,9 @@ from mesh.http2.stream import Stream
 from mesh.http2.windows import WINDOW_BYTES
 from mesh.rpc.call_error import CallError
 
+UNSENT_BYTES_MAX: Final = 4_194_304
+"""The most bytes that wait for a server that does not read."""
+
 OUR_SETTINGS: Final = {
     HEADER_TABLE_SIZE: 0,
     ENABLE_PUSH: 0,
@@ -43,7 +46,7 @@ class ClientConnection(Connection):
         """`on_room` is called when a stream has ended, `on_change` when the connection has more room for another
         reason, or stops to accept streams. A quiet connection with streams is pinged every `keepalive_s`.
         """
-        super().__init__(PeerSettings())
+        super().__init__(PeerSettings(), UNSENT_BYTES_MAX)
         self._on_change = on_change
         self._on_room = on_room
         self.is_draining = False

@@ -32,7 +32,7 @@ class ClientStreams(Streams[Stream]):
         return self.next_id > frames.STREAM_ID_MAX
 
     def is_idle(self, stream_id: int) -> bool:
-        """Returns whether we have not opened a stream yet."""
+        """Returns whether we have not opened this stream yet."""
         return stream_id >= self.next_id
 
     def add(self, stream: Stream) -> None:

@@ -14,7 +14,7 @@ from mesh.http2.messages import prefixed
 from mesh.http2.server import response_head
 from mesh.http2.server.load import MESSAGE_BYTES, Load
 from mesh.http2.server.request_head import RequestHead
-from mesh.http2.statuses import deadline_exceeded
+from mesh.http2.statuses import cancelled, deadline_exceeded
 from mesh.rpc.call_error import CallError
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ class ServerCall(MessageStream):
         self._written += 1
         if self.has_outgoing:
             if not self._may_wait(len(message)):
+                await asyncio.sleep(0)  # it is cancelled here, and not while it cleans up
                 raise asyncio.CancelledError
             await self.wait_sent()
-            self._load.responses.release(self._unsent_bytes)
-            self._unsent_bytes = 0
+            self._release_response()
         elif self._written % MESSAGES_A_TURN == 0:
             await asyncio.sleep(0)
 
@@ -142,6 +142,7 @@ class ServerCall(MessageStream):
         try:
             self._load.responses.hold(count)
         except CallError as error:
+            self.connection.refused(self.head.path, error)
             self.connection.streams.fail(self, StreamFault(ErrorCode.ENHANCE_YOUR_CALM, error.text))
             return False
         return True
@@ -149,6 +150,10 @@ class ServerCall(MessageStream):
     def _hold(self, count: int) -> None:
         self._held_bytes += count
         self._load.requests.hold(count)
+
+    def _release_response(self) -> None:
+        self._load.responses.release(self._unsent_bytes)
+        self._unsent_bytes = 0
 
     def _release(self, count: int) -> None:
         if not self.is_closed:
@@ -172,6 +177,8 @@ class ServerCall(MessageStream):
         self.is_sent = True
         self._close()
         self.connection.streams.finish(self)
+        self.error, self.is_ended = self.error or cancelled(), True
+        self._wake()  # a task of the handler may still read
 
     # What the connection calls.
 
@@ -264,5 +271,5 @@ class ServerCall(MessageStream):
         self.is_closed = True
         self._load.requests.release(self._held_bytes)
         if self._unsent_bytes:
-            self._load.responses.release(self._unsent_bytes)
+            self._release_response()
         self._load.leave()

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 STREAMS_MAX: Final = 1_000
 """The most streams of one connection."""
 
+UNSENT_BYTES_MAX: Final = 1_048_576
+"""The most bytes that wait for a client that does not read."""
+
 KEEPALIVE_S: Final = 30.0
 """After how long a connection with calls is pinged from which nothing comes: its client may be gone."""
 
@@ -41,6 +44,9 @@ PAUSE_S: Final = 1.0
 """How long a connection that is renewed stays open after its last stream. Envoy drops what it has not passed on when
 the connection is closed, even if the stream is complete.
 """
+
+STOP_PAUSE_S: Final = 0.1
+"""The same while the server stops."""
 
 FAREWELL_S: Final = 10.0
 """How long a client may take to read the last bytes of a connection, and to close its side."""
@@ -61,7 +67,7 @@ class ServerConnection(Connection):
 
     def __init__(self, server: "Http2Server") -> None:
         peer = PeerSettings(of_client=True)
-        super().__init__(peer)
+        super().__init__(peer, UNSENT_BYTES_MAX)
         self._server = server
         self.streams = ServerStreams(self.outbox, self.sender, self._stream_ended)
         self._receiver = ServerReceiver(self, peer, self._flood_limit)
@@ -69,6 +75,7 @@ class ServerConnection(Connection):
         self._next_step: asyncio.TimerHandle
         """The renewal of the connection, then its end."""
         self.client: str
+        self._quiet_since = 0.0
         self._is_draining = False
 
     # What the server and its calls do.
@@ -84,6 +91,7 @@ class ServerConnection(Connection):
         if self._is_draining or self.is_closed:
             return
         self._is_draining = True
+        self._next_step.cancel()
         self._server.draining(self)
         self.outbox.send(frames.goaway(frames.STREAM_ID_MAX, ErrorCode.NO_ERROR))
         self.outbox.send(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
@@ -94,7 +102,7 @@ class ServerConnection(Connection):
         self._server.serve(call)
 
     def refused(self, path: str, error: CallError) -> None:
-        """Logs a call that ends before its handler."""
+        """Logs a call that ends at a limit, or before its handler."""
         self._server.faults.call_refused(path, error)
 
     def expire_calls(self, now: float) -> None:
@@ -121,7 +129,7 @@ class ServerConnection(Connection):
 
     def receive_pong(self, payload: bytes) -> None:
         """Handles the answer to a ping."""
-        if payload == _DRAIN_PING:
+        if self._is_draining and payload == _DRAIN_PING:
             self._accept_no_more()
 
     def _called(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> ServerCall | None:
@@ -176,6 +184,7 @@ class ServerConnection(Connection):
         self._server.disconnected(self)
 
     def _stream_ended(self) -> None:
+        self._quiet_since = self.loop.time()
         if not self.streams.accepts:
             self._close_if_idle()
 
@@ -187,8 +196,9 @@ class ServerConnection(Connection):
 
     def _close_if_idle(self) -> None:
         if not self.streams:
-            pause_s = 0.0 if self._server.is_stopping else PAUSE_S
-            self._next_step = self.loop.call_later(pause_s, self._close_after_client)
+            pause_s = STOP_PAUSE_S if self._server.is_stopping else PAUSE_S
+            due = max(self._quiet_since + pause_s - self.loop.time(), 0.0)
+            self._next_step = self.loop.call_later(due, self._close_after_client)
 
     def _close_after_client(self) -> None:
         self._end(unavailable("the connection has ended"), ErrorCode.NO_ERROR, reader_s=FAREWELL_S)

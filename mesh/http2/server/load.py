@@ -13,7 +13,7 @@ HELD_BYTES_MAX: Final = 33_554_432
 end, and as much of responses that clients do not read.
 """
 
-FIELD_BYTES: Final = 128
+FIELD_MEMORY_BYTES: Final = 128
 """The memory of a field of metadata beside its name and its value."""
 
 MESSAGE_BYTES: Final = 128

@@ -8,7 +8,7 @@ from mesh.errors import Code
 from mesh.http2.fields import check, malformed, text
 from mesh.http2.hpack import Field
 from mesh.http2.messages import ENCODINGS
-from mesh.http2.server.load import FIELD_BYTES
+from mesh.http2.server.load import FIELD_MEMORY_BYTES
 from mesh.rpc.call_error import CallError
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
@@ -74,7 +74,7 @@ def parse(fields: Sequence[Field]) -> RequestHead:
             for name, value in regular.items()
             if name not in _OF_PROTOCOL and name[-4:] != b"-bin"
         },
-        len(fields) * FIELD_BYTES + sum(map(len, regular)) + sum(map(len, regular.values())),
+        len(fields) * FIELD_MEMORY_BYTES + sum(map(len, regular)) + sum(map(len, regular.values())),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from mesh.background import wait
+from mesh.background import CANCEL_AGAIN_S, wait
 from mesh.errors import Code
 from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.connection import ServerConnection
@@ -46,7 +46,7 @@ class Http2Server:
         self.faults = FaultLog()
         self._connections: set[ServerConnection] = set()
         self._draining: set[ServerConnection] = set()
-        self._tasks: dict[ServerCall, asyncio.Task[None] | None] = {}
+        self._tasks: dict[ServerCall, asyncio.Task[None]] = {}
         """The tasks of handlers, also of those that still clean up after their calls have ended."""
         self._is_idle = asyncio.Event()
         self.is_stopping = False
@@ -85,13 +85,17 @@ class Http2Server:
         """
         for connection in tuple(self._connections):
             connection.abort_calls(Code.UNAVAILABLE, "The server has stopped.")
-        tasks = [task for task in self._tasks.values() if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, running = await asyncio.wait(tasks, timeout=CLEAN_UP_S)
-            for task in running:
-                log.warning("handler ignores that it is cancelled", method=task.get_name())
+        running = set(self._tasks.values())
+        # The others were cancelled by their clients, and clean up.
+        cancelled = {task for call, task in self._tasks.items() if call.task is not None}
+        until = time.monotonic() + CLEAN_UP_S
+        while running and time.monotonic() < until:
+            for task in cancelled & running:
+                task.cancel()  # again, because a library may swallow it
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+            cancelled = running
+        for task in running:
+            log.warning("handler ignores that it is cancelled", method=task.get_name())
 
     # What connections call.
 
@@ -128,6 +132,8 @@ class Http2Server:
         call.task = asyncio.get_running_loop().create_task(self._serve(call), name=call.head.path)
 
     async def _serve(self, call: ServerCall) -> None:
+        if call.task is None or call.is_closed:
+            return  # the server has stopped, and the call was answered before its handler began
         self._tasks[call] = call.task  # not before: of a task that is cancelled before it begins, no `finally` runs
         try:
             await call.route.serve(call)

@@ -32,7 +32,7 @@ class ServerStreams(Streams[ServerCall]):
         self._last_accepted_id = self._last_id
 
     def is_idle(self, stream_id: int) -> bool:
-        """Returns whether the client has not opened a stream yet."""
+        """Returns whether the client has not opened this stream yet."""
         return stream_id > self._last_id
 
     def number(self, stream_id: int) -> None:

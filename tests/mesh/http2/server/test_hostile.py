@@ -12,7 +12,7 @@ import pytest
 from mesh.http2 import frames
 from mesh.http2.connection import PREFACE
 from mesh.http2.faults import ErrorCode
-from mesh.http2.outbox import UNSENT_BYTES_MAX
+from mesh.http2.server.connection import UNSENT_BYTES_MAX
 from mesh.http2.server.load import HELD_BYTES_MAX, MESSAGE_BYTES
 from mesh.http2.server.server import CONNECTIONS_MAX
 from tests.mesh.http2.scripted import block, data, prefixed

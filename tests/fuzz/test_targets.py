@@ -3,12 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.contract.contract import read
+from mesh.http2.server.call import ServerCall
 from tests.fuzz.contract import image
 from tests.fuzz.downstream import Downstream
 from tests.fuzz.targets import CASES, NAMES, Target, cases, targets
@@ -62,3 +64,13 @@ def test_any_bytes(made: dict[str, Target], name: str) -> None:
 def test_each_target_has_its_folder() -> None:
     """And no folder is left over."""
     assert {folder.name for folder in CASES.iterdir()} == set(NAMES)
+
+
+def test_a_handler_that_fails_is_noticed(made: dict[str, Target], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the server goes on: it logs the error. The next input starts without it."""
+    check, data = made["downstream"], (CASES / "downstream" / "unary").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(ServerCall, "finish", Mock(side_effect=KeyError))
+        with pytest.raises(AssertionError, match="KeyError"):
+            check(data)
+    check(data)

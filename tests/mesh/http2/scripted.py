@@ -20,28 +20,19 @@ HEAD: Final = [(":status", "200"), ("content-type", "application/grpc")]
 OK: Final = [("grpc-status", "0")]
 
 
-class Peer:
-    """One connection, from the side of the server."""
+class Wire:
+    """One connection, as frames."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-
-    async def start(self, settings: dict[int, int] | None = None) -> None:
-        """Reads the preface and sends the settings."""
-        await self.read_preface()
-        self.send(frames.settings(settings or {}))
-
-    async def read_preface(self) -> None:
-        """Reads the preface."""
-        assert await self._reader.readexactly(len(PREFACE)) == PREFACE
 
     def send(self, *sent: bytes) -> None:
         """Sends bytes."""
         self._writer.write(b"".join(sent))
 
     async def drain(self) -> None:
-        """Waits until the client has read most of what was sent."""
+        """Waits until the other side has read most of what was sent."""
         await self._writer.drain()
 
     def pause_reading(self) -> None:
@@ -51,10 +42,6 @@ class Peer:
     def resume_reading(self) -> None:
         """Reads again."""
         self._writer.transport.resume_reading()  # type: ignore[attr-defined] # it can be read from
-
-    def send_eof(self) -> None:
-        """Closes the server's side of the connection."""
-        self._writer.write_eof()
 
     async def frame(self) -> Frame:
         """Reads the next frame."""
@@ -68,19 +55,8 @@ class Peer:
             if found[0] in kinds:
                 return found
 
-    async def request(self) -> int:
-        """Reads a request to its end. Returns the stream."""
-        while True:
-            kind, flags, stream, _ = await self.next(frames.HEADERS, frames.DATA)
-            if flags & frames.END_STREAM and kind in (frames.HEADERS, frames.DATA):
-                return stream
-
-    def answer(self, stream: int, message: bytes = b"answer") -> None:
-        """Answers a call."""
-        self.send(head(stream), data(stream, prefixed(message)), trailers(stream))
-
     async def error_code(self) -> int:
-        """Reads the GOAWAY with which the client ends the connection. Returns its error code."""
+        """Reads the GOAWAY with which the other side ends the connection. Returns its error code."""
         _, _, _, payload = await self.next(frames.GOAWAY)
         code: int = struct.unpack(">LL", payload)[1]
         return code
@@ -91,7 +67,7 @@ class Peer:
         return stream, struct.unpack(">L", payload)[0]
 
     async def wait_closed(self) -> None:
-        """Reads until the client has closed the connection."""
+        """Reads until the other side has closed the connection."""
         while await self._reader.read(65_536):
             pass
 
@@ -100,6 +76,34 @@ class Peer:
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
+
+
+class Peer(Wire):
+    """One connection, from the side of the server."""
+
+    async def start(self, settings: dict[int, int] | None = None) -> None:
+        """Reads the preface and sends the settings."""
+        await self.read_preface()
+        self.send(frames.settings(settings or {}))
+
+    async def read_preface(self) -> None:
+        """Reads the preface."""
+        assert await self._reader.readexactly(len(PREFACE)) == PREFACE
+
+    def send_eof(self) -> None:
+        """Closes the server's side of the connection."""
+        self._writer.write_eof()
+
+    async def request(self) -> int:
+        """Reads a request to its end. Returns the stream."""
+        while True:
+            kind, flags, stream, _ = await self.next(frames.HEADERS, frames.DATA)
+            if flags & frames.END_STREAM and kind in (frames.HEADERS, frames.DATA):
+                return stream
+
+    def answer(self, stream: int, message: bytes = b"answer") -> None:
+        """Answers a call."""
+        self.send(head(stream), data(stream, prefixed(message)), trailers(stream))
 
 
 Script = Callable[[Peer], Awaitable[None]]

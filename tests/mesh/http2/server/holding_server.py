@@ -1,6 +1,5 @@
-"""A server that holds its calls, in a process of its own. `python -m tests.mesh.http2.server.holding_server` prints its
+"""A server in a process of its own. `python -m tests.mesh.http2.server.holding_server` prints its
 port.
-
 
 It pings a quiet client after PAUSE_S, and waits ANSWER_S for the answer.
 """
@@ -12,21 +11,15 @@ import uvloop
 
 from mesh.http2 import keepalive
 from mesh.http2.server import connection
-from mesh.http2.server.call import ServerCall
-from tests.mesh.http2.server.dialing import serving
+from tests.mesh.http2.server.scripted import serving
 
 PAUSE_S: Final = 0.2
 ANSWER_S: Final = 2.0
 
 
-async def hold(_call: ServerCall) -> None:
-    """Never answers."""
-    await asyncio.Event().wait()
-
-
 async def main() -> None:
     """Serves until the process is killed."""
-    async with serving(hold) as served:
+    async with serving() as served:
         print(served.port, flush=True)
         await asyncio.Event().wait()
 

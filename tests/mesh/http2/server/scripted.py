@@ -2,27 +2,26 @@
 
 import asyncio
 import contextlib
+import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from hpack import Decoder
+from hpack import Decoder, Encoder
 
 from mesh.errors import Code
 from mesh.http2 import frames
 from mesh.http2.connection import PREFACE
-from mesh.http2.frames import Frame
 from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.server import Http2Server
 from mesh.listening import bind
-from tests.mesh.http2.scripted import block, data, prefixed
+from tests.mesh.http2.scripted import Wire, block, data, prefixed
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 ENDS: Final = frames.END_STREAM | frames.END_HEADERS
 GRACE_S: Final = 0.2
 
-Serve = Callable[[ServerCall], Awaitable[None]]
 Fields = list[tuple[str, str]]
 
 
@@ -38,7 +37,7 @@ class Handlers:
 
     def routes(self) -> dict[str, Route]:
         """Returns the routes."""
-        singles = {"Echo": self._echo, "Wait": self._wait, "Repeat": self._repeat, "Large": self._large}
+        singles = {"Do": self._echo, "Wait": self._wait, "Repeat": self._repeat, "Large": self._large}
         streams = {"Echoes": self._echoes, "Hang": self._wait, "Fail": self._fail}
         return {
             f"/plain.Service/{name}": Route(serve, takes_stream, MESSAGE_BYTES_MAX)
@@ -100,45 +99,20 @@ class Response:
         return dict(self.trailers).get("grpc-message", "")
 
 
-class Client:
+class Client(Wire):
     """One connection, from the side of the client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+        super().__init__(reader, writer)
         self.decoder = Decoder()
 
     def start(self, settings: dict[int, int] | None = None) -> None:
         """Sends the preface and the settings."""
         self.send(PREFACE, frames.settings(settings or {}))
 
-    def send(self, *sent: bytes) -> None:
-        """Sends bytes."""
-        self._writer.write(b"".join(sent))
-
-    async def drain(self) -> None:
-        """Waits until the server has read most of what was sent."""
-        await self._writer.drain()
-
-    def pause_reading(self) -> None:
-        """Reads nothing more."""
-        self._writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
-
     def reset(self) -> None:
         """Closes the connection without a word."""
         self._writer.transport.abort()
-
-    async def frame(self) -> Frame:
-        """Reads the next frame."""
-        high, low, kind, flags, stream = struct.unpack(">BHBBL", await self._reader.readexactly(9))
-        return kind, flags, stream, await self._reader.readexactly(high << 16 | low)
-
-    async def next(self, *kinds: int) -> Frame:
-        """Reads the next frame of one of these types, and skips the others."""
-        while True:
-            found = await self.frame()
-            if found[0] in kinds:
-                return found
 
     async def settle(self) -> None:
         """Waits until the server has handled what was sent."""
@@ -172,33 +146,22 @@ class Client:
         assert flags & frames.END_HEADERS
         return [(str(name), str(value)) for name, value in self.decoder.decode(payload)]
 
-    async def error_code(self) -> int:
-        """Reads the GOAWAY with which the server ends the connection. Returns its error code."""
-        _, _, _, payload = await self.next(frames.GOAWAY)
-        code: int = struct.unpack(">LL", payload)[1]
-        return code
 
-    async def reset_code(self) -> tuple[int, int]:
-        """Reads the next RST_STREAM. Returns the stream and the error code."""
-        _, _, stream, payload = await self.next(frames.RST_STREAM)
-        return stream, struct.unpack(">L", payload)[0]
-
-    async def wait_closed(self) -> None:
-        """Reads until the server has closed the connection."""
-        with contextlib.suppress(ConnectionError):
-            while await self._reader.read(65_536):
-                pass
-
-    async def close(self) -> None:
-        """Closes the connection."""
-        self._writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
+@contextlib.asynccontextmanager
+async def client_of(port: int, settings: dict[int, int] | None = None, *, starts: bool = True) -> AsyncIterator[Client]:
+    """Connects a client to a server."""
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    if starts:
+        client.start(settings)
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 @dataclass
 class Serving:
-    """A server that runs, with its handlers."""
+    """A server that runs, with its handlers unless it was given routes."""
 
     server: Http2Server
     handlers: Handlers
@@ -209,16 +172,11 @@ class Serving:
         """Returns the memory of all requests and responses."""
         return self.server.load.requests._count + self.server.load.responses._count
 
-    @contextlib.asynccontextmanager
-    async def client(self, settings: dict[int, int] | None = None, *, starts: bool = True) -> AsyncIterator[Client]:
+    def client(
+        self, settings: dict[int, int] | None = None, *, starts: bool = True
+    ) -> contextlib.AbstractAsyncContextManager[Client]:
         """Connects a client."""
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
-        if starts:
-            client.start(settings)
-        try:
-            yield client
-        finally:
-            await client.close()
+        return client_of(self.port, settings, starts=starts)
 
     async def check(self) -> None:
         """Makes a call on a new connection."""
@@ -229,24 +187,32 @@ class Serving:
 
 @contextlib.asynccontextmanager
 async def serving(
-    *, calls_max: int = 2_000, connection_age_s: float = 3_600.0, **singles: Serve
+    routes: Mapping[str, Route] | None = None,
+    *,
+    calls_max: int = 2_000,
+    connection_age_s: float = 3_600.0,
+    grace_s: float = GRACE_S,
+    port: int = 0,
+    sent_bytes: int = 0,
 ) -> AsyncIterator[Serving]:
-    """Runs a server. Those of `singles` replace handlers of calls with a single request."""
+    """Runs a server, of the methods of Handlers unless it is given others, and on a free port unless it is given one.
+    With `sent_bytes` the system keeps no more for clients that do not read.
+    """
     handlers = Handlers()
-    routes = handlers.routes()
-    for name, serve in singles.items():
-        routes[f"/plain.Service/{name}"] = Route(serve, takes_stream=False, message_bytes_max=MESSAGE_BYTES_MAX)
-    server = Http2Server(routes, calls_max=calls_max, connection_age_s=connection_age_s)
-    bound = bind("127.0.0.1", 0)
+    server = Http2Server(routes or handlers.routes(), calls_max=calls_max, connection_age_s=connection_age_s)
+    bound = bind("127.0.0.1", port)
+    if sent_bytes:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sent_bytes)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, sent_bytes)
     await server.start(bound)
     try:
         yield Serving(server, handlers, bound.getsockname()[1])
     finally:
         handlers.go.set()
-        await server.stop(GRACE_S)
+        await server.stop(grace_s)
 
 
-def fields(name: str = "Echo", /, **changed: str | None) -> Fields:
+def fields(name: str = "Do", /, **changed: str | None) -> Fields:
     """Returns the fields of a request. Those of `changed` replace others, None removes them; `_` is for `-`."""
     found = {
         ":method": "POST",
@@ -261,11 +227,14 @@ def fields(name: str = "Echo", /, **changed: str | None) -> Fields:
     return [(key, value) for key, value in (found | pseudo | others).items() if value is not None]
 
 
-def head(stream: int, sent: Fields | None = None, flags: int = frames.END_HEADERS) -> bytes:
-    """Returns the HEADERS of a request."""
-    return frames.frame(frames.HEADERS, flags, stream, block(fields() if sent is None else sent))
+def head(
+    stream: int, sent: Fields | None = None, flags: int = frames.END_HEADERS, *, encoder: Encoder | None = None
+) -> bytes:
+    """Returns the HEADERS of a request. An encoder keeps a table for all blocks of a connection."""
+    given = fields() if sent is None else sent
+    return frames.frame(frames.HEADERS, flags, stream, encoder.encode(given) if encoder else block(given))
 
 
-def request(stream: int, method: str = "Echo", message: bytes = b"question") -> bytes:
+def request(stream: int, method: str = "Do", message: bytes = b"question") -> bytes:
     """Returns a whole request."""
     return head(stream, fields(method)) + data(stream, prefixed(message), frames.END_STREAM)

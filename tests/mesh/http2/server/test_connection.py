@@ -10,9 +10,10 @@ import pytest
 from mesh.http2 import frames
 from mesh.http2.connection import PREFACE
 from mesh.http2.faults import ErrorCode
+from mesh.http2.server.call import Route, ServerCall
 from mesh.http2.server.connection import STREAMS_MAX
 from mesh.http2.windows import WINDOW_BYTES
-from tests.mesh.http2.scripted import block, data, prefixed
+from tests.mesh.http2.scripted import PATH, block, data, prefixed
 from tests.mesh.http2.server.scripted import ENDS, MESSAGE_BYTES_MAX, fields, head, request, serving
 
 
@@ -230,7 +231,7 @@ async def test_a_large_message_arrives() -> None:
 async def test_a_message_that_is_too_large(takes_stream: bool) -> None:
     """Its prefix is enough to reject it, and nothing of it is kept."""
     async with serving() as served, served.client() as client:
-        client.send(head(1, fields("Echoes" if takes_stream else "Echo")))
+        client.send(head(1, fields("Echoes" if takes_stream else "Do")))
         client.send(data(1, struct.pack(">BL", 0, MESSAGE_BYTES_MAX + 1) + bytes(1_000)))
         assert (await client.response(1)).code == "8"
         assert await client.reset_code() == (1, ErrorCode.NO_ERROR)
@@ -326,3 +327,23 @@ async def test_messages_of_a_stream_are_read_as_they_come() -> None:
             assert payload == prefixed(bytes(1_000))
         client.send(data(1, b"", frames.END_STREAM))
         assert (await client.response(1)).code == "0"
+
+
+async def test_messages_that_have_arrived_are_read_in_turns() -> None:
+    """A stream of many small messages, which arrive together, does not make other calls wait until all are read."""
+    others = asyncio.Event()
+    read_before = 0
+
+    async def serve(call: ServerCall) -> None:
+        nonlocal read_before
+        async for _ in call.requests():
+            if not read_before:
+                asyncio.get_running_loop().call_soon(others.set)
+            read_before += not others.is_set()
+        call.finish(b"answer")
+
+    routes = {PATH: Route(serve, takes_stream=True, message_bytes_max=MESSAGE_BYTES_MAX)}
+    async with asyncio.timeout(30), serving(routes) as served, served.client() as client:
+        client.send(head(1), data(1, prefixed(b"tiny") * 1_800, frames.END_STREAM))
+        await client.next(frames.DATA)
+    assert 0 < read_before < 100

@@ -5,8 +5,8 @@ import signal
 import sys
 
 from mesh.http2 import frames
-from tests.mesh.http2.server.dialing import dialed, request
 from tests.mesh.http2.server.holding_server import ANSWER_S
+from tests.mesh.http2.server.scripted import client_of, request
 
 
 async def test_an_answer_that_arrived_during_the_pause_counts() -> None:
@@ -16,20 +16,20 @@ async def test_an_answer_that_arrived_during_the_pause_counts() -> None:
     )
     try:
         assert server.stdout
-        async with asyncio.timeout(60), dialed(int(await server.stdout.readline())) as peer:
-            peer.send(request(1))
+        async with asyncio.timeout(60), client_of(int(await server.stdout.readline())) as client:
+            client.send(request(1, "Wait"))
             flags, payload = frames.ACK, b""
             while flags & frames.ACK:
-                _, flags, _, payload = await peer.next(frames.PING)
+                _, flags, _, payload = await client.next(frames.PING)
             await asyncio.sleep(0.2)  # so that the server waits for its socket
             server.send_signal(signal.SIGSTOP)
-            peer.send(frames.frame(frames.PING, frames.ACK, 0, payload))
+            client.send(frames.frame(frames.PING, frames.ACK, 0, payload))
             await asyncio.sleep(ANSWER_S + 0.2)
             server.send_signal(signal.SIGCONT)
             await asyncio.sleep(0.2)
-            peer.send(frames.frame(frames.PING, 0, 0, b"are you?"))
+            client.send(frames.frame(frames.PING, 0, 0, b"are you?"))
             while payload != b"are you?":
-                payload = (await peer.next(frames.PING))[3]
+                payload = (await client.next(frames.PING))[3]
     finally:
         server.kill()
         await server.wait()

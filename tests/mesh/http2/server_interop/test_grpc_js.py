@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from mesh.errors import Code
 from tests.mesh.greeter import ROOT
-from tests.mesh.http2.server_interop.plain import serving
+from tests.mesh.http2.server.scripted import serving
+from tests.mesh.http2.server_interop.plain import ROUTES
 from tests.mesh.http2.server_interop.proxy import proxied
 
 SCRIPT: Final = Path(__file__).parent / "node" / "calls.cjs"
@@ -45,6 +46,6 @@ async def results(port: int) -> dict[str, list[Any]]:
 
 async def test_every_kind_of_call(tmp_path: Path) -> None:
     """Also large, compressed, failed and cancelled ones. None is lost while connections are renewed."""
-    async with serving(connection_age_s=0.2) as served, proxied(served.port, tmp_path) as port:
+    async with serving(ROUTES, connection_age_s=0.2) as served, proxied(served.port, tmp_path) as port:
         assert await results(served.port) == EXPECTED
         assert await results(port) == EXPECTED

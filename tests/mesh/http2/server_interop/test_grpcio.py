@@ -11,17 +11,8 @@ import pytest
 
 from mesh.errors import Code
 from mesh.http2.server.call import Route, ServerCall
-from tests.mesh.http2.server_interop.plain import (
-    COUNT,
-    ECHO,
-    FAIL,
-    MESSAGE_BYTES_MAX,
-    ROUTES,
-    SUM,
-    UNARY,
-    WAIT,
-    serving,
-)
+from tests.mesh.http2.server.scripted import MESSAGE_BYTES_MAX, Serving, serving
+from tests.mesh.http2.server_interop.plain import COUNT, ECHO, FAIL, ROUTES, SUM, UNARY, WAIT
 from tests.mesh.http2.server_interop.proxy import proxied
 
 FLAKY, ENDLESS, EARLY = (f"/plain.Service/{name}" for name in ("Flaky", "Endless", "Early"))
@@ -51,15 +42,23 @@ def routes(**more: Any) -> dict[str, Route]:
     return {**ROUTES, **found, EARLY: Route(early, takes_stream=True, message_bytes_max=MESSAGE_BYTES_MAX)}
 
 
-@pytest.fixture(scope="module", params=["direct", "proxied"])
-async def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The address of a server, which renews its connections often, or of the proxy in front of it."""
+@pytest.fixture(scope="module")
+async def served() -> AsyncIterator[Serving]:
+    """A server, which renews its connections often."""
     async with serving(routes(), connection_age_s=0.5) as served:
-        if request.param == "direct":
-            yield f"127.0.0.1:{served.port}"
-        else:
-            async with proxied(served.port, tmp_path_factory.mktemp("envoy")) as port:
-                yield f"127.0.0.1:{port}"
+        yield served
+
+
+@pytest.fixture(scope="module", params=["direct", "proxied"])
+async def address(
+    request: pytest.FixtureRequest, served: Serving, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    """Its address, or that of the proxy in front of it."""
+    if request.param == "direct":
+        yield f"127.0.0.1:{served.port}"
+    else:
+        async with proxied(served.port, tmp_path_factory.mktemp("envoy")) as port:
+            yield f"127.0.0.1:{port}"
 
 
 @contextlib.asynccontextmanager
@@ -142,11 +141,17 @@ async def test_a_message_that_is_too_large(channel: Any) -> None:
     assert await channel.unary_unary(UNARY)(b"a") == b"a"
 
 
-async def test_a_deadline(channel: Any) -> None:
-    """The client gives up, and its stream is reset."""
+async def test_a_deadline(channel: Any, served: Serving) -> None:
+    """The client gives up, and its stream is reset, so that the handler ends too."""
+    call: Any = channel.unary_unary(WAIT)(b"a", timeout=1)
+    while not (served.server._tasks or call.done()):
+        await asyncio.sleep(0.01)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await channel.unary_unary(WAIT)(b"a", timeout=0.1)
+        await call
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    async with asyncio.timeout(20):
+        while served.server._tasks:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_hundred_calls_at_once_while_connections_are_renewed(channel: Any) -> None:
@@ -219,13 +224,13 @@ async def test_cancellation_in_each_phase() -> None:
 
 async def test_a_client_that_waits_until_the_server_is_ready() -> None:
     """And whose next calls find the server that takes its place, at the same port."""
-    async with serving() as served:
+    async with serving(ROUTES) as served:
         port = served.port
     backoff = {"initial_reconnect_backoff_ms": 100, "max_reconnect_backoff_ms": 100}
     async with connected(f"127.0.0.1:{port}", **backoff) as channel:
         for _ in range(2):
             call = asyncio.ensure_future(channel.unary_unary(UNARY)(b"a", wait_for_ready=True, timeout=30))
-            async with serving(port=port):
+            async with serving(ROUTES, port=port, grace_s=5.0):
                 assert await call == b"a"
 
 

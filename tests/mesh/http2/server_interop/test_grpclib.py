@@ -8,7 +8,8 @@ from grpclib.client import Channel, StreamStreamMethod, StreamUnaryMethod, Unary
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError
 
-from tests.mesh.http2.server_interop.plain import COUNT, ECHO, FAIL, SUM, UNARY, WAIT, serving
+from tests.mesh.http2.server.scripted import serving
+from tests.mesh.http2.server_interop.plain import COUNT, ECHO, FAIL, ROUTES, SUM, UNARY, WAIT
 
 LARGE = bytes(1_000_000)
 
@@ -30,7 +31,7 @@ class Bytes(CodecBase):
 @pytest.fixture
 async def channel() -> AsyncIterator[Channel]:
     """A channel to a server."""
-    async with serving() as served, Channel("127.0.0.1", served.port, codec=Bytes()) as channel:
+    async with serving(ROUTES) as served, Channel("127.0.0.1", served.port, codec=Bytes()) as channel:
         yield channel
 
 

@@ -1,6 +1,7 @@
 """Our own client, directly and behind a proxy."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from mesh.client import Http2Transport
 from tests.mesh.http2.scripted import transport_to
-from tests.mesh.http2.server_interop.plain import UNARY, serving
+from tests.mesh.http2.server.scripted import serving
+from tests.mesh.http2.server_interop.plain import ROUTES, UNARY
 from tests.mesh.http2.server_interop.proxy import proxied
 
 CALLERS = 50
@@ -19,10 +21,11 @@ CALLS = 20
 @pytest.fixture(params=["direct", "proxied"])
 async def transport(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Http2Transport]:
     """A transport to a server that renews its connections all the time."""
-    async with serving(connection_age_s=0.05) as served, proxied(served.port, tmp_path) as proxy_port:
-        port = served.port if request.param == "direct" else proxy_port
-        async with transport_to(f"127.0.0.1:{port}") as transport:
-            yield transport
+    async with contextlib.AsyncExitStack() as stack:
+        port = (await stack.enter_async_context(serving(ROUTES, connection_age_s=0.05))).port
+        if request.param == "proxied":
+            port = await stack.enter_async_context(proxied(port, tmp_path))
+        yield await stack.enter_async_context(transport_to(f"127.0.0.1:{port}"))
 
 
 async def test_no_call_is_lost_while_connections_are_renewed(transport: Http2Transport) -> None:

@@ -10,9 +10,12 @@ from googleapis.google.rpc.status_pb import Status
 from structlog.testing import capture_logs
 
 from mesh.errors import Code, FailedPrecondition, FieldViolation, InvalidArgument, MeshError
+from mesh.http2 import frames
 from mesh.rpc import WORKLOAD, Call
 from mesh.rpc.status import DETAILS_TRAILER, from_status
 from tests.issuer import Issuer
+from tests.mesh.http2.scripted import data
+from tests.mesh.http2.server.scripted import client_of, fields, head
 from tests.mesh.servers import GREET, SHOUT, WHISPER, bearer, never, plain_channel, serving, unary
 
 
@@ -231,3 +234,12 @@ async def test_an_error_of_many_violations_arrives(greeter: SimpleNamespace, iss
     assert {error.code for error in errors} == {Code.INVALID_ARGUMENT}
     assert errors[0].violations == tuple(violations[: len(errors[0].violations)])
     assert len(errors[0].violations) > 50
+
+
+async def test_a_damaged_request_is_its_clients_fault(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Operators are alerted of INTERNAL."""
+    damaged = b"\1\0\0\0\4abcd"
+    async with serving(greeter, issuer, never) as server, client_of(server.port) as client:
+        client.send(head(1, fields(path=SHOUT, grpc_encoding="gzip")), data(1, damaged, frames.END_STREAM))
+        response = await client.response(1)
+    assert (response.code, response.text) == ("3", "The request is damaged.")

@@ -10,9 +10,12 @@ import pytest
 import uvloop
 
 from mesh.errors import MeshError
+from mesh.identity import Verifier
 from mesh.listening import bind
+from mesh.operations import Readiness
 from mesh.rpc import Call
-from tests.issuer import Issuer
+from mesh.server import Server
+from tests.issuer import AUDIENCE, ISSUER, Issuer
 from tests.mesh.servers import WHISPER, bearer, never, plain_channel, serving, unary
 
 
@@ -85,3 +88,16 @@ def test_a_port_that_another_process_takes_at_the_same_time(
     monkeypatch.setattr("mesh.server.server.bind", bind_second)
     with first, pytest.raises(MeshError, match="Set GRPC_PORT"):
         uvloop.run(start())
+
+
+async def test_an_address_that_is_not_ours_is_reported(issuer: Issuer) -> None:
+    """With the reason of the system, which is no process on the same port."""
+    with pytest.raises(MeshError, match=r"Can't listen on 192.0.2.1:0: Cannot assign requested address\.$"):
+        async with Server("192.0.2.1:0", (), Verifier(issuer, ISSUER, AUDIENCE), Readiness(), 1.0):
+            pass
+
+
+async def test_an_address_of_version_6_may_be_in_brackets(issuer: Issuer) -> None:
+    """As in a URL."""
+    async with Server("[::1]:0", (), Verifier(issuer, ISSUER, AUDIENCE), Readiness(), 1.0) as server:
+        assert server.port

@@ -214,3 +214,10 @@ async def test_the_end_of_a_connection_does_not_reset_it(monkeypatch: pytest.Mon
             while True:
                 received += (await client.frame())[0] == frames.GOAWAY
         assert received == 2
+
+
+async def test_an_answer_to_a_ping_that_was_not_sent_is_ignored() -> None:
+    """It does not begin the end of the connection."""
+    async with serving() as served, served.client() as client:
+        client.send(pong(b"draining"), request(1))
+        assert (await client.response(1)).code == "0"

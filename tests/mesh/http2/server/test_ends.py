@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from mesh.errors import Code
 from mesh.http2 import frames
 from mesh.http2.faults import ErrorCode
 from mesh.http2.frames import FrameReader
@@ -190,3 +192,95 @@ async def test_what_has_arrived_of_a_frame_is_freed_with_its_connection(
             assert not any(reader._rest for reader in living(FrameReader))
         finally:
             gc.enable()
+
+
+async def test_a_call_that_a_stop_has_answered_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client calls again elsewhere, and the effect would be twice."""
+    begun = []
+
+    async def serve(call: ServerCall) -> None:
+        begun.append(call)
+
+    async with serving({PATH: Route(serve, False, MESSAGE_BYTES_MAX)}) as served, served.client() as client:
+        serve_task = served.server.serve
+
+        def serve_and_stop(call: ServerCall) -> None:
+            serve_task(call)  # whose task has its turn later
+            call.connection.abort_calls(Code.UNAVAILABLE, "The server has stopped.")
+
+        monkeypatch.setattr(served.server, "serve", serve_and_stop)
+        client.send(request(1))
+        assert (await client.response(1)).code == "14"
+        await client.settle()
+    assert begun == []
+
+
+async def test_a_handler_that_swallows_its_cancellation_is_cancelled_again() -> None:
+    """Libraries do that now and then. One that a client has cancelled is left to clean up."""
+    ends = []
+
+    async def serve(call: ServerCall) -> None:
+        for _ in range(2):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ends.append(call.id)
+
+    async with serving({PATH: Route(serve, False, MESSAGE_BYTES_MAX)}) as served, served.client() as client:
+        client.send(request(1))
+        await client.settle()
+        await served.server.stop(0)
+        assert ends == [1, 1]
+
+
+async def test_a_reader_in_a_task_of_its_own_ends_with_the_call() -> None:
+    """Also if the handler has answered without it."""
+    readers = []
+
+    async def serve(call: ServerCall) -> None:
+        async def read() -> list[bytes]:
+            return [each async for each in call.requests()]
+
+        readers.append(asyncio.create_task(read()))
+        await asyncio.sleep(0)
+        call.finish(b"answer")
+
+    async with serving({PATH: Route(serve, True, MESSAGE_BYTES_MAX)}) as served, served.client() as client:
+        client.send(head(1))
+        assert (await client.response(1)).code == "0"
+        async with asyncio.timeout(20):
+            await asyncio.wait(readers)
+    assert readers[0].cancelled()
+
+
+async def test_a_handler_whose_client_does_not_read_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cancelled once: a second time would interrupt what it does at its end, such as a rollback."""
+    monkeypatch.setattr("mesh.http2.server.load.HELD_BYTES_MAX", 100_000)
+    ends = []
+
+    async def serve(call: ServerCall) -> None:
+        try:
+            await call.write(bytes(200_000))
+        finally:
+            await asyncio.sleep(0.01)
+            ends.append("cleaned up")
+
+    async with serving({PATH: Route(serve, False, MESSAGE_BYTES_MAX)}) as served, served.client() as client:
+        client.send(request(1))
+        assert (await client.response(1)).reset_code == ErrorCode.ENHANCE_YOUR_CALM
+        async with asyncio.timeout(20):
+            while served.server._tasks:
+                await asyncio.sleep(0.01)
+    assert ends == ["cleaned up"]
+
+
+async def test_a_deadline_ends_a_call_whose_handler_has_none() -> None:
+    """Such as Watch of health. A client need not reset its call."""
+    async with serving() as served, served.client() as client:
+        client.send(head(1, fields("Hang", grpc_timeout="50S")), head(3, fields("Hang")))
+        await client.settle()
+        (connection,) = served.server._connections
+        connection.expire_calls(time.monotonic() + 61)
+        assert (await client.response(1)).reset_code == ErrorCode.CANCEL
+        await cancelled(served.handlers, 1)
+        assert len(connection.streams) == 1

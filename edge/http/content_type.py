@@ -11,7 +11,7 @@ from edge.protojson.violations import shorten
 # The beginning of JSON, plain or percent-encoded, after an optional byte order mark and white space. It can't be the
 # beginning of a field name. The alternative is a single word or number.
 _JSON = re.compile(
-    rb"(?:\xef\xbb\xbf|%EF%BB%BF)?(?:[ \t\r\n+]++|%20|%09|%0A|%0D)*+"
+    rb"(?:\xef\xbb\xbf|%EF%BB%BF)?(?>(?:[ \t\r\n+]++|%20|%09|%0A|%0D)*)"
     rb'(?:[{\["]|%7B|%5B|%22|(?:null|true|false|-?[0-9][0-9.eE+-]*+)\s*+\Z)',
     re.IGNORECASE,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 LINE_BYTES_MAX = 128 * 1024
 
 # Many blank lines at once, because a few bytes of a compressed file may be millions of them.
-_BLANK_LINES = re.compile(rb"(?:[ \t\r]{0,100}+\n)*+")
+_BLANK_LINES = re.compile(rb"(?>(?:[ \t\r]{0,100}+\n)*)")
 
 
 @dataclass(frozen=True, slots=True)

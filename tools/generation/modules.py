@@ -31,6 +31,8 @@ def _faults(text: str) -> Iterator[_Fault]:
     except SyntaxError as error:
         place = f": {error.text.strip()}" if error.text else ""
         yield error.lineno or 1, f"is not Python: {error.msg}{place}"
+    except ValueError as error:  # null bytes, before Python 3.11.4
+        yield 1, f"is not Python: {error}"
     else:
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef):

@@ -13,10 +13,11 @@ from edge.http.errors import HttpError
 from edge.protojson.parser import MalformedJson
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
-# Possessive, so that a long string leaves nothing to go back to.
-_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+# Possessive and atomic, so that a long string leaves nothing to go back to. Groups are atomic, because possessive ones
+# match too little before Python 3.11.5: https://github.com/python/cpython/issues/106052
+_STRING = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)'
 _STRING_REST = re.compile(_STRING, re.DOTALL)
-_FLAT = re.compile(rb'(?:[^"{}\[\]]++|"%b")*+' % _STRING, re.DOTALL)
+_FLAT = re.compile(rb'[^"{}\[\]]*+(?>(?:"%b"[^"{}\[\]]*+)*)' % _STRING, re.DOTALL)
 _SCALAR_END = re.compile(rb"[ \t\n\r,\]]")
 
 # The positions of the scanner in the array.

@@ -177,8 +177,9 @@ class ServerCall(MessageStream):
         self.is_sent = True
         self._close()
         self.connection.streams.finish(self)
-        self.error, self.is_ended = self.error or cancelled(), True
-        self._wake()  # a task of the handler may still read
+        if not self.is_ended:  # a task of the handler may still read
+            self.error, self.is_ended = self.error or cancelled(), True
+            self._wake()
 
     # What the connection calls.
 

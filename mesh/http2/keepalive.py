@@ -11,7 +11,6 @@ from mesh.http2.streams import Streams
 ANSWER_S_MAX: Final = 5.0
 """How long a peer may be quiet after a ping."""
 
-
 READ_S: Final = 0.01
 """How long the socket is given to be read when the time for an answer is over. An answer that arrived while this
 process was paused is read after the timers that became due meanwhile.

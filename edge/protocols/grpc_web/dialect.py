@@ -2,7 +2,6 @@
 
 import base64
 import math
-import re
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -13,15 +12,13 @@ from edge.http.request import Request
 from edge.protocols.grpc_web.base64_text import decode_base64
 from edge.protocols.rpc.envelope import write_envelope
 from mesh.errors import Code, DeadlineExceeded, InvalidArgument
-from mesh.rpc import status_message
+from mesh.rpc import call_timeout, status_message
 
 BINARY: Final = "application/grpc-web"
 TEXT: Final = "application/grpc-web-text"
 """The media types; a codec's name may follow after a plus sign."""
 
 _TRAILERS: Final = 0x80
-_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
-_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
 class GrpcWeb:
@@ -44,13 +41,13 @@ class GrpcWeb:
         given = self._headers.get(b"grpc-timeout")
         if given is None:
             return math.inf
-        match = _TIMEOUT.fullmatch(given)
-        if match is None:
+        timeout_s = call_timeout.decode(given)
+        if timeout_s is None:
             text = "The header grpc-timeout must be at most 8 digits and one of the units H, M, S, m, u, n."
             raise InvalidArgument(text, reason="MALFORMED_HEADER")
-        if int(match[1]) == 0:
+        if timeout_s == 0:
             raise DeadlineExceeded("grpc-timeout is 0: the deadline has already passed.")
-        return int(match[1]) * _UNIT_S[match[2]]
+        return timeout_s
 
     def read(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """Returns the body, decoded if it is text."""

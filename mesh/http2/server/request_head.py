@@ -9,6 +9,7 @@ from mesh.http2.fields import check, malformed, text
 from mesh.http2.hpack import Field
 from mesh.http2.messages import ENCODINGS
 from mesh.http2.server.load import FIELD_MEMORY_BYTES
+from mesh.rpc import call_timeout
 from mesh.rpc.call_error import CallError
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
@@ -16,8 +17,6 @@ _OF_PROTOCOL: Final = frozenset(
     {b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-message-type"}
 )
 _CONTENT_TYPE = re.compile(rb"application/grpc(\+proto)?(;.*)?")
-_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
-_UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 _METHOD_NOT_ALLOWED: Final = 405
 _UNSUPPORTED_MEDIA_TYPE: Final = 415
@@ -88,7 +87,7 @@ def _encoding(value: bytes) -> bytes:
 def _timeout_s(value: bytes | None) -> float | None:
     if value is None:
         return None
-    found = _TIMEOUT.fullmatch(value)
-    if not found:
+    timeout_s = call_timeout.decode(value)
+    if timeout_s is None:
         raise CallError(Code.INTERNAL, f"The timeout {value[:20]!r} is not one to eight digits and a unit.")
-    return int(found[1]) * _UNITS_S[found[2]]
+    return timeout_s

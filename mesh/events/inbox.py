@@ -180,8 +180,10 @@ class Inbox:
                 taken = await inbox_table.take(tx, limit, separate=separate)
                 if not taken:
                     return False
-                if taken[0].envelope.type in self._separate:  # an earlier version may have stored it
-                    taken = taken[:1]
+                if not separate and taken[0].envelope.type in self._separate:
+                    # An earlier version has stored it. The other events that are locked here would wait for it.
+                    await inbox_table.mark_separate(tx, taken[0])
+                    return True
                 if self._lock is not None:
                     await self._lock(tx)
                 batch = taken  # what fails from here on is a failure of theirs

@@ -126,6 +126,11 @@ async def take(tx: Connection, limit: int, *, separate: bool = False) -> list[Du
     return taken
 
 
+async def mark_separate(tx: Connection, event: DueEvent) -> None:
+    """Gives a pending event to the workers of separate events, which find it when they poll."""
+    await tx.execute("UPDATE mesh.inbox SET separate = true WHERE sequence = $1", event.sequence)
+
+
 async def any_due(connection: Connection) -> bool:
     """Returns whether an event is due, which another worker may have locked."""
     found: bool = await connection.fetchval(_ANY_DUE)

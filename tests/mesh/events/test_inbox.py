@@ -156,10 +156,17 @@ async def test_the_events_of_a_transaction_are_limited(
     assert max(handled.values()) <= events_max
 
 
+@pytest.mark.parametrize("batch_s", [0.0, 5.0])
 async def test_a_separate_event_has_a_transaction_to_itself(
-    database: Database, broker: Broker, server: BrokerServer, noted: Noted
+    database: Database,
+    broker: Broker,
+    server: BrokerServer,
+    noted: Noted,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_s: float,
 ) -> None:
-    """Events before it are committed, and those after it are handled by another worker, while its handler waits."""
+    """All others are handled while its handler waits, also if it comes first and an earlier version has stored it."""
+    monkeypatch.setattr("mesh.events.inbox.BATCH_S", batch_s)
     other, now = Other.desc().type_name, datetime.now(UTC)
     await server.provision({"test": [TYPE, other]})
     handled = Counter[str]()

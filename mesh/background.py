@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -22,7 +22,8 @@ CANCEL_AGAIN_S = 0.5
 
 
 async def keep_running(name: str, step: Step, ended: asyncio.Event | None = None) -> None:
-    """Repeats `step` until `ended` is set or the task is cancelled. After a failure it waits, longer each time.
+    """Repeats `step` until `ended` is set or the task is cancelled. After a failure, also a CancelledError that nobody
+    asked for, it waits, longer each time.
 
     Logs a failure when it is first seen, once a minute while it lasts, and when it is over.
     """
@@ -32,7 +33,8 @@ async def keep_running(name: str, step: Step, ended: asyncio.Event | None = None
     while ended is None or not ended.is_set():
         started = loop.time()
         try:
-            await step()
+            with uncancelled():
+                await step()
         except Exception as error:
             if loop.time() - started > PAUSE_MAX_S:
                 pause_s, logged = PAUSE_FIRST_S, ""
@@ -50,6 +52,22 @@ async def keep_running(name: str, step: Step, ended: asyncio.Event | None = None
                 log.info("background work resumed", work=name, failures=failures)
             pause_s = PAUSE_FIRST_S
             logged, failures = "", 0
+
+
+@contextlib.contextmanager
+def uncancelled() -> Iterator[None]:
+    """Raises ConnectionError in the place of a CancelledError that nobody asked this task for.
+
+    Client libraries cancel the futures that wait for a connection when they give it up. Whoever awaits one gets the
+    CancelledError although its task was not cancelled: the task would end without a word, and its work with it.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection was lost") from error
 
 
 def _cause(error: Exception) -> str | None:

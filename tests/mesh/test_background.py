@@ -26,6 +26,27 @@ async def test_work_continues_after_failures(monkeypatch: pytest.MonkeyPatch) ->
     assert tries == 4
 
 
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client library cancels the future that a step awaits: the work goes on, and the log says why it paused."""
+    monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)
+    ended, tries = asyncio.Event(), 0
+
+    async def step() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            given_up = asyncio.get_running_loop().create_future()
+            given_up.cancel()
+            await given_up
+        ended.set()
+
+    with structlog.testing.capture_logs() as records:
+        async with asyncio.timeout(30):
+            await keep_running("test", step, ended)
+    assert tries == 2
+    assert [record["event"] for record in records] == ["background work failed", "background work resumed"]
+
+
 async def test_a_lasting_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first failure is logged with its cause, repetitions are not; another failure and the recovery are."""
     monkeypatch.setattr("mesh.background.PAUSE_FIRST_S", 0.001)

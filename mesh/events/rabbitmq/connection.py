@@ -11,8 +11,9 @@ from pamqp import decode
 from pamqp.common import FieldTable
 from yarl import URL
 
+from mesh.background import uncancelled
 from mesh.events.rabbitmq.decoders import DECODERS
-from mesh.events.rabbitmq.failures import FAILURES, lost_connections
+from mesh.events.rabbitmq.failures import FAILURES
 
 CONNECT_TIMEOUT_S = 2.0
 HEARTBEAT_S = 10  # two missed ones end the connection
@@ -26,7 +27,7 @@ async def best_effort() -> AsyncIterator[None]:
     """Ends the block after REQUEST_TIMEOUT_S, and suppresses FAILURES in it: for a request whose failure costs nothing,
     or is seen by the next one.
     """
-    with suppress(*FAILURES), lost_connections():
+    with suppress(*FAILURES), uncancelled():
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
             yield
 

@@ -9,12 +9,12 @@ import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from mesh.background import Worker, wait
+from mesh.background import Worker, uncancelled, wait
 from mesh.errors import Unavailable
 from mesh.events.envelope import Envelope
 from mesh.events.rabbitmq.cloud_events import to_headers
 from mesh.events.rabbitmq.connection import REQUEST_TIMEOUT_S, best_effort, exists, open_connection
-from mesh.events.rabbitmq.failures import lost_connections, translated_failures
+from mesh.events.rabbitmq.failures import translated_failures
 from mesh.events.rabbitmq.subscription import RabbitMQSubscription
 from mesh.events.rabbitmq.topology import route
 
@@ -137,7 +137,7 @@ async def _open_channel(connection: AbstractConnection, event_type: str) -> Abst
     """Opens the channel for a type of event. Raises one of FAILURES, also if the exchange is missing: RabbitMQ would
     close the channel at the first message, and the connection at those that the library sends after it.
     """
-    with lost_connections():
+    with uncancelled():
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
             channel = connection.channel(publisher_confirms=True, on_return_raises=False)
             await channel.initialize()

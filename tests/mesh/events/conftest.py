@@ -3,6 +3,7 @@ effects.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -77,11 +78,16 @@ def publish_notes(database: Database) -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
-    """Waits until a condition holds; fails after half a minute."""
+    """Waits until a condition holds; fails after half a minute, and shows what all tasks wait for."""
 
     async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(30):
-            while not await condition():
-                await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(30):
+                while not await condition():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            for task in asyncio.all_tasks():
+                task.print_stack(file=sys.stdout)
+            raise
 
     return eventually

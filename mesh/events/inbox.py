@@ -159,17 +159,12 @@ class Inbox:
             arrived.notify(sum((each.event_type in self._separate) is separate for each in batch))
 
     async def _work(self, separate: bool) -> None:
-        if not (await self._work_batch(separate) and await self._any_due()):
+        if not await self._work_batch(separate):
             await self._arrived[separate].wait(POLL_PAUSE_S)
 
-    async def _any_due(self) -> bool:
-        """Returns whether an event may be due, for a third of the round trips of a transaction that takes none."""
-        async with self._database.autocommit() as connection:
-            return await inbox_table.any_due(connection)
-
     async def _work_batch(self, separate: bool) -> bool:
-        """Handles events that are due, of aggregates that go on with a separate event or of the others; returns False
-        if there are none.
+        """Handles events that are due, of aggregates that go on with a separate event or of the others. Returns whether
+        more may be due.
         """
         batch: list[DueEvent] = []
         outcomes: list[Outcome] = []
@@ -187,11 +182,13 @@ class Inbox:
                 if self._lock is not None:
                     await self._lock(tx)
                 batch = taken  # what fails from here on is a failure of theirs
-                outcomes = await self._record(tx, await self._handle_in_turn(tx, batch))
+                results = await self._handle_in_turn(tx, batch)
+                more = await inbox_table.finish(tx, _done(results), separate=separate)
+                outcomes = await self._record(tx, results)
         except Exception as error:
             if not batch:
                 raise
-            outcomes, failed = [], {batch[0]: error} if len(batch) == 1 else {}
+            more, outcomes, failed = True, [], {batch[0]: error} if len(batch) == 1 else {}
             if not failed:
                 self._alone = len(batch) + 1  # to find out which event it was
         if not separate:
@@ -201,7 +198,7 @@ class Inbox:
                 outcomes = await self._record(tx, failed)
         for outcome in outcomes:
             self._report(outcome)
-        return True
+        return more
 
     async def _handle_in_turn(self, tx: Connection, batch: Sequence[DueEvent]) -> Results:
         """Handles events one after the other. Returns them with the errors of those that failed, whose effects are
@@ -269,9 +266,8 @@ class Inbox:
         return event, handler
 
     async def _record(self, tx: Connection, results: Results) -> list[Outcome]:
-        """Records in this transaction which events are done, and which tries failed. Returns what was recorded."""
-        done = [Outcome(event) for event, error in results.items() if error is None]
-        await inbox_table.finish(tx, [outcome.event for outcome in done])
+        """Records in this transaction which tries failed. Returns those, and the events that are done."""
+        done = [Outcome(event) for event in _done(results)]
         failed = [self._failure(event, error) for event, error in results.items() if error is not None]
         return done + [
             outcome for outcome in failed if await inbox_table.fail(tx, outcome.event, outcome.error, outcome.pause_s)
@@ -307,6 +303,10 @@ class Inbox:
         metrics.INBOX_WAITING.set(waiting)
         metrics.INBOX_DEAD.set(dead)
         await asyncio.sleep(MEASURE_PAUSE_S)
+
+
+def _done(results: Results) -> list[DueEvent]:
+    return [event for event, error in results.items() if error is None]
 
 
 async def _authentic(delivery: Delivery) -> Envelope | None:

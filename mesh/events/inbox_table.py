@@ -31,15 +31,20 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $
 ORDER BY number ON CONFLICT (source, event_id) DO NOTHING
 """
 _TAKE = "SELECT *, due_at <= now() AS due FROM mesh.take_events($1, $2) ORDER BY sequence"
-_ANY_DUE = "SELECT EXISTS (SELECT FROM mesh.inbox WHERE state = 'pending' AND due_at <= now())"
 # Those who take events lock the dead letters of their aggregates, so this waits for nobody.
 _FINISH = """
 WITH done AS (
     UPDATE mesh.inbox SET state = 'done', attempts = attempts + 1, finished_at = now()
     WHERE sequence = ANY($1::bigint[]) RETURNING aggregate, sequence
+), overtaken AS (
+    UPDATE mesh.inbox AS letter SET overtaken = true FROM done
+    WHERE letter.state = 'dead' AND NOT overtaken AND letter.aggregate = done.aggregate
+        AND letter.sequence < done.sequence
 )
-UPDATE mesh.inbox AS letter SET overtaken = true FROM done
-WHERE letter.state = 'dead' AND NOT overtaken AND letter.aggregate = done.aggregate AND letter.sequence < done.sequence
+SELECT EXISTS (
+    SELECT FROM mesh.inbox
+    WHERE state = 'pending' AND separate = $2 AND due_at <= clock_timestamp() AND sequence <> ALL($1)
+)
 """
 # A failed transaction is recorded in another one. Before that, a second worker may fail with the event: it counts once.
 _FAIL = """
@@ -131,15 +136,12 @@ async def mark_separate(tx: Connection, event: DueEvent) -> None:
     await tx.execute("UPDATE mesh.inbox SET separate = true WHERE sequence = $1", event.sequence)
 
 
-async def any_due(connection: Connection) -> bool:
-    """Returns whether an event is due, which another worker may have locked."""
-    found: bool = await connection.fetchval(_ANY_DUE)
+async def finish(tx: Connection, done: Sequence[DueEvent], *, separate: bool = False) -> bool:
+    """Marks events as done with this transaction. Returns whether another event is due, which was stored as `separate`
+    or was not, and which another worker may have locked.
+    """
+    found: bool = await tx.fetchval(_FINISH, [event.sequence for event in done], separate)
     return found
-
-
-async def finish(tx: Connection, done: Sequence[DueEvent]) -> None:
-    """Marks events as done with this transaction."""
-    await tx.execute(_FINISH, [event.sequence for event in done])
 
 
 async def fail(tx: Connection, event: DueEvent, error: str, pause_s: float | None) -> bool:

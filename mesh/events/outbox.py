@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+import asyncpg
 from protobuf import Message
 
 from mesh.contract.events import publisher_of
@@ -30,15 +31,16 @@ WITH lock AS MATERIALIZED (SELECT pg_advisory_xact_lock(1835365224, $1)),
      )
 SELECT pg_notify($8, '')
 """
+_SELECT = "SELECT id, event_id, type, source, aggregate, time, payload, traceparent, request_id FROM mesh.outbox"
 # Never select by the last id that was published: a row with a smaller id may be committed later.
-_WAITING = """
-SELECT id, event_id, type, source, aggregate, time, payload, traceparent, request_id FROM mesh.outbox
+_WAITING = f"""
+{_SELECT}
 WHERE published_at IS NULL ORDER BY id LIMIT $1
 """
 # The oldest rows but for those of some types, and for later ones of the same aggregates. A sort decides that for all,
 # because a join by the aggregate would have no index. It is limited to a prefix, which has all that precedes its rows.
-_WAITING_BUT_FOR = """
-SELECT id, event_id, type, source, aggregate, time, payload, traceparent, request_id FROM mesh.outbox
+_WAITING_BUT_FOR = f"""
+{_SELECT}
 WHERE id = ANY(ARRAY(
     SELECT id FROM (
         SELECT id, bool_or(type = ANY($2)) OVER (PARTITION BY aggregate ORDER BY id) AS held_back
@@ -47,13 +49,18 @@ WHERE id = ANY(ARRAY(
     WHERE NOT held_back ORDER BY id LIMIT $1
 )) ORDER BY id
 """
-_MARK = """
-WITH purged AS (
-    DELETE FROM mesh.outbox WHERE id = ANY(ARRAY(
-        SELECT id FROM mesh.outbox WHERE published_at < now() - $2::interval ORDER BY published_at LIMIT $3
-    ))
-)
-UPDATE mesh.outbox SET published_at = now() WHERE id = ANY($1::bigint[])
+_PURGE = """
+DELETE FROM mesh.outbox WHERE id = ANY(ARRAY(
+    SELECT id FROM mesh.outbox WHERE published_at < now() - $2::interval ORDER BY published_at LIMIT $3
+))
+"""
+_MARK_ROWS = "UPDATE mesh.outbox SET published_at = now() WHERE id = ANY($1::bigint[])"
+_MARK = f"WITH purged AS ({_PURGE}) {_MARK_ROWS}"
+# All parts of a statement see the table as it was before.
+_MARK_AND_READ = f"""
+WITH purged AS ({_PURGE}), marked AS ({_MARK_ROWS})
+{_SELECT}
+WHERE published_at IS NULL AND id <> ALL($1) ORDER BY id LIMIT $4
 """
 _MEASURE = """
 SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(time)), 0)::float AS oldest_s
@@ -114,6 +121,15 @@ async def read_unpublished(
         rows = await session.fetch(_WAITING_BUT_FOR, limit, list(but_for), HELD_BACK_ROWS_MAX)
     else:
         rows = await session.fetch(_WAITING, limit)
+    return _unpublished(rows)
+
+
+async def mark_and_read(session: Session | Connection, ids: list[int], limit: int) -> list[UnpublishedRow]:
+    """Marks rows as mark_published() does, and returns what read_unpublished() does afterwards, in one round trip."""
+    return _unpublished(await session.fetch(_MARK_AND_READ, ids, KEPT_FOR, 2 * len(ids), limit))
+
+
+def _unpublished(rows: Iterable[asyncpg.Record]) -> list[UnpublishedRow]:
     return [UnpublishedRow(row["id"], Envelope.of_row(row)) for row in rows]
 
 

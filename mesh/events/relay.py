@@ -54,29 +54,47 @@ class Relay(Worker):
             session.add_termination_listener(wake)
             await session.add_listener(outbox.CHANNEL, wake)
             while True:
-                added.clear()
-                if not await self._publish_waiting(session):
+                if not await self._publish_waiting(session, added):
                     await wait(added, POLL_PAUSE_S)
 
-    async def _publish_waiting(self, session: Session) -> bool:
+    async def _publish_waiting(self, session: Session, added: asyncio.Event) -> bool:
         """Publishes rows, the oldest first, and leaves out types once the broker has refused them; returns whether more
         may wait. Raises Unavailable at the end if it refused any.
         """
         refused: dict[str, Unavailable] = {}
+        published: list[int] = []
         batches, more = 0, True
         while more and batches < BATCHES_MAX:
-            more = await self._publish_batch(session, refused)
+            added.clear()
+            rows = await self._read_next(session, published, refused)
+            published, in_time = await self._publish_batch(session, rows, refused)
+            more = len(rows) == BATCH_ROWS_MAX or not in_time or added.is_set()
             batches += 1
+        if published:
+            await outbox.mark_published(session, published)
         if refused:
             types, first = ", ".join(sorted(refused)), next(iter(refused.values()))
             raise Unavailable(f"The broker does not take events of {types}.", reason="BROKER_UNAVAILABLE") from first
         return more
 
-    async def _publish_batch(self, session: Session, refused: dict[str, Unavailable]) -> bool:
-        """Publishes the oldest rows that wait for none of a refused type, as many as can be begun within BATCH_S; adds
-        the types that are refused now. Returns whether more may have waited.
+    async def _read_next(
+        self, session: Session, published: list[int], refused: dict[str, Unavailable]
+    ) -> list[outbox.UnpublishedRow]:
+        """Marks the rows of the last batch that were published; returns the oldest that wait for none of a refused
+        type.
         """
-        rows = await outbox.read_unpublished(session, BATCH_ROWS_MAX, refused)
+        if published and not refused:
+            return await outbox.mark_and_read(session, published, BATCH_ROWS_MAX)
+        if published:
+            await outbox.mark_published(session, published)
+        return await outbox.read_unpublished(session, BATCH_ROWS_MAX, refused)
+
+    async def _publish_batch(
+        self, session: Session, rows: Sequence[outbox.UnpublishedRow], refused: dict[str, Unavailable]
+    ) -> tuple[list[int], bool]:
+        """Publishes as many rows as can be begun within BATCH_S; adds the types that are refused now. Returns the ids
+        of the published rows, and whether all were begun in time. If it fails, it marks those that were published.
+        """
         aggregates: dict[str, list[outbox.UnpublishedRow]] = defaultdict(list)
         for row in rows:
             aggregates[row.envelope.aggregate].append(row)
@@ -87,12 +105,12 @@ class Relay(Worker):
             *(self._publish_in_order(rows, published, refused, ends_at) for rows in aggregates.values()),
             return_exceptions=True,
         )
-        if published:
-            await outbox.mark_published(session, published)
-        for failure in results:
-            if failure is not None:
-                raise failure
-        return len(rows) == BATCH_ROWS_MAX or loop.time() > ends_at
+        failure = next((each for each in results if each is not None), None)
+        if failure is not None:
+            if published:
+                await outbox.mark_published(session, published)
+            raise failure
+        return published, loop.time() <= ends_at
 
     async def _publish_in_order(
         self,

@@ -43,7 +43,7 @@ async def _keep(tx: Connection) -> None:
     await stored_responses.keep(tx, KEY, b"")
 
 
-# Without count(), any_due() and measure_backlog(): they read all of what waits, which has indexes of its own.
+# Without count() and measure_backlog(): they read all of what waits, which has indexes of its own.
 READS: dict[str, Read] = {
     "store": lambda tx: inbox_table.store(tx, [ENVELOPE]),
     "take": lambda tx: inbox_table.take(tx, 50),
@@ -54,6 +54,7 @@ READS: dict[str, Read] = {
     "unpublished": lambda tx: outbox.read_unpublished(tx, 100),
     "unpublished but for a type": lambda tx: outbox.read_unpublished(tx, 100, ["type"]),
     "mark published": lambda tx: outbox.mark_published(tx, [100]),
+    "mark and read": lambda tx: outbox.mark_and_read(tx, [100], 100),
     "keep a response": _keep,
     "find a response": lambda tx: stored_responses.find(tx, KEY),
     "forget a response": lambda tx: stored_responses.forget(tx, KEY),

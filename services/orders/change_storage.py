@@ -1,4 +1,4 @@
-"""The SQL of the changes of orders. Every function runs in its caller's transaction."""
+"""The changes of orders, which storage writes with them. Every function runs in its caller's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 from mesh.database import Connection
 from mesh.pagination import Page
 from mesh.position import Key
-from services.orders.domain import Order, PendingStep, State
+from services.orders.domain import PendingStep, State
 
 # The part of the sort key of list_changes(): version.
 KEY_TYPES: tuple[type[Key], ...] = (int,)
@@ -24,23 +24,6 @@ class Change:
     state: State
     pending_step: PendingStep | None
     reason: str
-
-
-async def append(tx: Connection, order: Order, actor: str, reason: str) -> None:
-    """Appends the change that led to this version of an order."""
-    await tx.execute(
-        """
-        INSERT INTO order_changes (order_uid, version, change_time, actor, state, pending_step, reason)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        """,
-        order.uid,
-        order.version,
-        order.update_time,
-        actor,
-        order.state.value,
-        order.pending_step and order.pending_step.value,
-        reason,
-    )
 
 
 async def list_changes(tx: Connection, order: UUID, page: Page) -> tuple[Sequence[Change], str]:

@@ -8,7 +8,7 @@ from protobuf import Message
 
 from mesh.database import Connection
 from mesh.events import publish
-from services.orders import change_storage, storage
+from services.orders import storage
 from services.orders.domain import CancelReason, Order, PendingStep, State
 from services.orders.messages import order_message
 
@@ -31,8 +31,8 @@ _REASONS: Final[Mapping[State | PendingStep | CancelReason, str]] = {
 
 async def begin(tx: Connection, order: Order) -> None:
     """Inserts a new order, and publishes that it was placed."""
-    await storage.insert(tx, order)
-    await _follow(tx, order, order.customer)
+    await storage.insert(tx, order, _reason(order))
+    await _publish(tx, order)
 
 
 async def change(tx: Connection, before: Order, after: Order, actor: str) -> None:
@@ -41,13 +41,19 @@ async def change(tx: Connection, before: Order, after: Order, actor: str) -> Non
     """
     if after is before:
         return
-    await storage.update(tx, after)
-    if (after.state, after.pending_step) != (before.state, before.pending_step):
-        await _follow(tx, after, actor)
+    if (after.state, after.pending_step) == (before.state, before.pending_step):
+        await storage.update(tx, after)
+        return
+    await storage.update(tx, after, actor=actor, reason=_reason(after))
+    await _publish(tx, after)
 
 
-async def _follow(tx: Connection, order: Order, actor: str) -> None:
-    await change_storage.append(tx, order, actor, _REASONS[order.cancel_reason or order.pending_step or order.state])
+def _reason(order: Order) -> str:
+    """Returns why an order has just come to this state and step."""
+    return _REASONS[order.cancel_reason or order.pending_step or order.state]
+
+
+async def _publish(tx: Connection, order: Order) -> None:
     if (event := _event(order)) is not None:
         await publish(tx, event, source=SOURCE, aggregate=order.name)
 

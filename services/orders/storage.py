@@ -54,14 +54,17 @@ KEY_TYPES: tuple[type[Key], ...] = (datetime, UUID)
 STUCK_KEY_TYPES: tuple[type[Key], ...] = (datetime, UUID)
 
 
-async def insert(tx: Connection, order: Order) -> None:
-    """Inserts a new order."""
+async def insert(tx: Connection, order: Order, reason: str) -> None:
+    """Inserts a new order, and its first change."""
     assert order.wait is not None, "a new order is pending"
     query = """
         WITH placed AS (
             INSERT INTO orders (
                 uid, customer, state, create_time, update_time, version, payment_method, pending_step, step_since
             ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ), changed AS (
+            INSERT INTO order_changes (order_uid, version, change_time, actor, state, pending_step, reason)
+            VALUES ($1, $6, $5, $2, $3, $8, $15)
         )
         INSERT INTO order_lines (order_uid, position, product, title, quantity, currency, unit_price_hundredths)
         SELECT $1, number - 1, product, title, quantity, currency, unit_price_hundredths
@@ -80,6 +83,7 @@ async def insert(tx: Connection, order: Order) -> None:
         order.wait.step.value,
         order.wait.since,
         *zip(*map(_values, order.lines), strict=True),
+        reason,
     )
 
 
@@ -88,13 +92,18 @@ def _values(line: OrderLine) -> tuple[object, ...]:
     return line.product, line.title, line.quantity, price.currency, price.hundredths
 
 
-async def update(tx: Connection, order: Order) -> None:
+async def update(tx: Connection, order: Order, *, actor: str = "", reason: str | None = None) -> None:
     """Writes the fields of an order that can change, but for the events of its shipment, and wakes its streams at the
-    commit. The row must be locked in this transaction.
+    commit. The row must be locked in this transaction. With a `reason`, also records a change by `actor` of its state
+    or pending step.
     """
     wait, shipment = order.wait, order.shipment
     await tx.execute(
         """
+        WITH changed AS (
+            INSERT INTO order_changes (order_uid, version, change_time, actor, state, pending_step, reason)
+            SELECT $1::uuid, $4::integer, $3::timestamptz, $15, $2, $5::text, $16::text WHERE $16 IS NOT NULL
+        )
         UPDATE orders SET
             state = $2, update_time = $3, version = $4, pending_step = $5, step_since = coalesce($6, step_since),
             step_retry_time = $7, cancel_reason = $8, payment = $9, refunded_hundredths = $10, carrier = $11,
@@ -115,6 +124,8 @@ async def update(tx: Connection, order: Order) -> None:
         shipment and shipment.tracking_number,
         shipment and shipment.ship_time,
         CHANNEL,
+        actor,
+        reason,
     )
 
 

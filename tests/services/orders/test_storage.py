@@ -42,7 +42,7 @@ async def insert(database: Database, *orders: Order) -> None:
     """Inserts these orders."""
     async with database.transaction() as tx:
         for each in orders:
-            await storage.insert(tx, each)
+            await storage.insert(tx, each, "The order was placed.")
 
 
 async def find(database: Database, uid: UUID) -> Order | None:

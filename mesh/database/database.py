@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from mesh.database.connection import Connection, Session
-from mesh.database.failures import RETRY_AFTER_S, STALE_SESSION, busy, translated_errors
+from mesh.database.failures import RETRY_AFTER_S, STALE_SESSION, busy, took_too_long, translated_errors
 from mesh.database.transaction import transaction_on
 from mesh.rpc import current_call
 from mesh.settings import DatabaseSettings
@@ -108,16 +108,20 @@ class Database:
         """Runs statements that are transactions by themselves, without the round trips of BEGIN and COMMIT: reads,
         which see no more of each other in a transaction (READ COMMITTED), or one write.
 
-        Has the limits of transaction() and raises as that does. A call that has less time left than a statement may
-        take gets a transaction all the same, because it needs a limit of its own.
+        Has the limits of transaction() and raises as that does. The time that a call has left is a limit for all
+        statements together: the driver cancels the one that exceeds it.
         """
-        if _within_deadline(self._statement_timeout_s) < self._statement_timeout_s:
-            async with self.transaction() as tx:
-                yield tx
-            return
+        timeout_s = _within_deadline(self._statement_timeout_s)
+        limit = asyncio.timeout(timeout_s if timeout_s < self._statement_timeout_s else None)
         with translated_errors():
             async with self._acquired() as connection:
-                yield connection
+                try:
+                    async with limit:
+                        yield connection
+                except TimeoutError:
+                    if limit.expired():
+                        raise took_too_long() from None
+                    raise
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:

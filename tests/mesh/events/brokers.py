@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -70,11 +71,15 @@ class BrokerServer(abc.ABC):
 
     @abc.abstractmethod
     async def lose_everything(self) -> None:
-        """Deletes all events and subscriptions."""
+        """Kills the server, and starts it again without its data."""
+
+    @abc.abstractmethod
+    async def clear(self) -> None:
+        """Deletes all events and subscriptions of a running server."""
 
     async def empty(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
         """Brings a server that tests share to a fresh state with these subscriptions."""
-        await self.lose_everything()
+        await self.clear()
         await self.provision(subscriptions)
 
     @abc.abstractmethod
@@ -115,6 +120,11 @@ class NatsServer(BrokerServer):
         await provision(self.url, TYPES, subscriptions)
 
     async def lose_everything(self) -> None:
+        await self.kill()
+        shutil.rmtree(self._server.folder / "streams")
+        await self.start()
+
+    async def clear(self) -> None:
         async with self._client() as client:
             with contextlib.suppress(NotFoundError):
                 await client.jetstream().delete_stream(STREAM)
@@ -166,6 +176,11 @@ class RabbitMQServer(BrokerServer):
         await rabbitmq.provision(self.url, TYPES, subscriptions, queue_settle_s=self._queue_settle_s)
 
     async def lose_everything(self) -> None:
+        await self.kill()
+        shutil.rmtree(self._server.folder / "data")
+        await self.start()
+
+    async def clear(self) -> None:
         self._queue_settle_s = 0  # a server that all tests share is not killed
         async with self._channel() as channel:
             for queue in (*self._subscriptions, REJECTED):
@@ -179,7 +194,8 @@ class RabbitMQServer(BrokerServer):
 
     async def empty(self, subscriptions: Mapping[str, Sequence[str]]) -> None:
         """A busy RabbitMQ 3.10 whose queues are deleted and declared again may stop to declare quorum queues: it then
-        rejects every one by INTERNAL_ERROR until it is restarted. Or the new queue has what was in the old one.
+        rejects every one by INTERNAL_ERROR until it is restarted. Or the new queue has what was in the old one, or
+        those who use the queue are not told that it was deleted.
         """
         try:
             await super().empty(subscriptions)

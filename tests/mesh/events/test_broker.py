@@ -297,6 +297,20 @@ async def test_a_subscription_that_is_not_provisioned_is_unavailable(broker: Bro
     assert OTHER in caught.value.message
 
 
+async def _drain(subscription: Subscription) -> None:
+    while True:
+        await subscription.next(1)
+
+
+async def test_a_subscription_that_is_deleted_becomes_unavailable(server: BrokerServer, broker: Broker) -> None:
+    """Its subscriber is told, also if nothing has arrived for some time."""
+    subscription = await broker.subscribe("test", [NOTE])
+    assert not await subscription.next(1)
+    await server.clear()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(_drain(subscription), 30)
+
+
 def test_the_scheme_of_a_url_chooses_the_adapter() -> None:
     """An unknown scheme is an error whose message does not hold the URL's password."""
     with pytest.raises(ValueError, match=r"^There is no broker adapter for the scheme pigeon://\. "):

@@ -625,17 +625,18 @@ async def test_a_neighbour_of_a_failed_event_takes_effect_once(
     assert await notes(database) == [("notes/1", "a"), ("notes/2", "b"), ("notes/2", "c"), ("notes/1", "held back")]
 
 
-@pytest.mark.usefixtures("relay")
-async def test_a_broker_that_was_emptied_is_subscribed_to_anew(
-    database: Database, broker: Broker, server: BrokerServer, publish_notes: PublishNotes, noted: Noted
+async def test_a_broker_that_lost_its_data_is_subscribed_to_anew(
+    database: Database, own_server: BrokerServer, publish_notes: PublishNotes, noted: Noted
 ) -> None:
-    """After a broker has lost its data, the inbox continues once it is provisioned again."""
-    async with inbox(database, broker):
+    """The inbox continues once the broker is provisioned again."""
+    await own_server.start()
+    await own_server.provision({"test": [TYPE]})
+    async with own_server.connect() as broker, Relay(database, broker), inbox(database, broker):
         await publish_notes("notes/1", "a")
         await noted(1)
-        await server.lose_everything()
+        await own_server.lose_everything()
         await publish_notes("notes/1", "b")
-        await server.provision({"test": [TYPE]})
+        await own_server.provision({"test": [TYPE]})
         assert await noted(2) == [("notes/1", "a"), ("notes/1", "b")]
 
 

@@ -6,7 +6,7 @@ import pytest
 from protobuf.wkt import StringValue
 
 from mesh.database import Database
-from mesh.events import publish, publish_all
+from mesh.events import outbox, publish, publish_all
 from mesh.telemetry import tracing
 from tests.mesh.messages import Note
 
@@ -90,3 +90,12 @@ async def test_many_events_are_published_in_their_order(database: Database) -> N
         ("a", "2"),
         ("b", "3"),
     ]
+
+
+async def test_rows_are_marked_by_the_statement_that_reads_the_next_ones(database: Database) -> None:
+    """What it marks it does not return, and it returns no more than the limit."""
+    async with database.transaction() as tx:
+        await publish_all(tx, [("a", Note(text=text)) for text in "abcd"], source="test")
+        first, second, *others = [row.id for row in await outbox.read_unpublished(tx, 4)]
+        assert [row.id for row in await outbox.mark_and_read(tx, [first, second], 1)] == others[:1]
+        assert [row.id for row in await outbox.read_unpublished(tx, 4)] == others

@@ -96,10 +96,16 @@ class RabbitMQSubscription:
         return channel
 
     async def _check(self) -> None:
-        """Raises one of FAILURES if the channel is closed, or RabbitMQ has cancelled the consumer with its queue."""
+        """Raises one of FAILURES if the channel is closed, or RabbitMQ has cancelled the consumer with its queue. It
+        does not always say so: if nothing has arrived, asks it.
+        """
         assert self._channel is not None, "it is open"
         channel = cast("aiormq.Channel", await self._channel.get_underlay_channel())
-        if channel.is_closed or self._consumer_tag not in channel.consumers:
+        consumed = not channel.is_closed and self._consumer_tag in channel.consumers
+        if consumed and not self._arrived:
+            declared = await channel.queue_declare(self._queue, passive=True, timeout=REQUEST_TIMEOUT_S)
+            consumed = bool(declared.consumer_count)
+        if not consumed:
             raise ChannelInvalidStateError(f"{self._queue} is not consumed any more")
 
 

@@ -6,8 +6,11 @@ import signal
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import aiormq
 import pytest
+from pamqp import commands as spec
 
 import local.rabbitmq
 from local.rabbitmq import RabbitMQServer as RabbitMQNode
@@ -16,6 +19,7 @@ from mesh.events import Broker, connect
 from mesh.events.outbox import EVENT_SIZE_BYTES_MAX
 from mesh.events.rabbitmq import connection
 from mesh.events.rabbitmq.provision import provision
+from mesh.events.rabbitmq.subscription import RabbitMQSubscription
 from tests.broker import RABBITMQ_ADMIN
 from tests.mesh.events.test_broker import NOTE, event, publish, subscribe, take, text
 
@@ -98,3 +102,22 @@ async def test_a_message_that_is_larger_than_any_event_is_refused(tmp_path: Path
             await publish(broker, largest)
             delivery = await take(await subscribe(broker))
             assert delivery.payload == largest.payload
+
+
+async def test_a_consumer_that_is_gone_without_a_word_is_noticed(tmp_path: Path) -> None:
+    """RabbitMQ 3.10 may forget the consumers of a queue that is deleted and declared again. Here ours is cancelled
+    behind the back of the client library, and the queue stays.
+    """
+    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
+        url = server.url(RABBITMQ_ADMIN.name)
+        await provision(url, [NOTE], CONSUMERS)
+        connected = await connection.open_connection(url, "test")
+        subscription = RabbitMQSubscription(connected, "test")
+        await subscription.open()
+        assert not await subscription.next(1)
+        assert subscription._channel is not None
+        channel = cast("aiormq.Channel", await subscription._channel.get_underlay_channel())
+        await channel.rpc(spec.Basic.Cancel(consumer_tag=subscription._consumer_tag, nowait=True))
+        with pytest.raises(Unavailable):
+            await subscription.next(1)
+        await subscription.close()

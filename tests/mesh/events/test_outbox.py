@@ -93,7 +93,7 @@ async def test_many_events_are_published_in_their_order(database: Database) -> N
 
 
 async def test_rows_are_marked_by_the_statement_that_reads_the_next_ones(database: Database) -> None:
-    """What it marks it does not return, and it returns no more than the limit."""
+    """It returns none of those that it marks, and no more than the limit."""
     async with database.transaction() as tx:
         await publish_all(tx, [("a", Note(text=text)) for text in "abcd"], source="test")
         first, second, *others = [row.id for row in await outbox.read_unpublished(tx, 4)]

@@ -46,6 +46,9 @@ class Relay(Worker):
         publishes too; the broker drops the duplicates.
         """
         async with lease(self._database, ADVISORY_LOCK, IDLE_S_MAX) as session:
+            # The next events need not wait for the disk: if PostgreSQL crashes and loses the last marks, those rows are
+            # published again, and their consumers know them.
+            await session.execute("SET synchronous_commit = off")
             added = asyncio.Event()
 
             def wake(*_: Any) -> None:

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from mesh.background import is_cancelling
 from mesh.events.envelope import Envelope, UnauthenticEvent
 from mesh.events.nats.cloud_events import from_headers
 from mesh.events.nats.stream import STREAM
@@ -70,8 +71,7 @@ class EventReader:
     async def _next(self, subjects: Sequence[str], position: int) -> RawStreamMsg | None:
         """Returns the first message after a position that has one of these subjects; None if it has not arrived yet."""
         found = [message for subject in subjects if (message := await self._next_of(subject, position)) is not None]
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelling():
             # The client loses the cancellation if the answer comes at the same moment: wait_for() before Python 3.12.
             raise asyncio.CancelledError
         return min(found, key=lambda message: message.seq or 0, default=None)

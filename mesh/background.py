@@ -64,10 +64,17 @@ def uncancelled() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_cancelling():
             raise
         raise ConnectionError("the connection was lost") from error
+
+
+def is_cancelling() -> bool:
+    """Returns whether the current task is being cancelled. A function, because a frame of the CancelledError must not
+    refer to the task, which keeps the error.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _cause(error: Exception) -> str | None:

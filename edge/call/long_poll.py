@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from edge.http.connection import Connection
 from edge.http.draining import shutdown_error
+from mesh.background import is_cancelling
 
 T = TypeVar("T")
 
@@ -21,7 +22,6 @@ async def until_drain(connection: Connection, call: Coroutine[Any, Any, T]) -> T
         try:
             return await task
         except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
+            if is_cancelling():
                 raise
             raise shutdown_error() from None

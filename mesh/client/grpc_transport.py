@@ -10,6 +10,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from mesh.background import is_cancelling
 from mesh.client.credentials import Credentials
 from mesh.client.response import UnaryResponse
 from mesh.client.stream_connections import StreamConnections
@@ -119,7 +120,7 @@ class GrpcStream:
         except grpc.aio.AioRpcError as error:
             raise _call_error(error) from error
         except asyncio.CancelledError:
-            if _is_cancelling():
+            if is_cancelling():
                 raise
             # The call was cancelled, not this task: by cancel(), or by closing the channel.
             raise CallError(Code.CANCELLED, "the call was cancelled") from None
@@ -162,14 +163,6 @@ class GrpcStream:
     def cancel(self) -> None:
         """Ends the call early."""
         self._call.cancel()
-
-
-def _is_cancelling() -> bool:
-    """Returns whether the current task is being cancelled. A function, because a frame of the CancelledError must not
-    refer to the task, which keeps the error.
-    """
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 async def _wait_connected(channel: grpc.aio.Channel, until: float) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from mesh.database.connection import Connection, Session
-from mesh.database.failures import RETRY_AFTER_S, STALE_SESSION, busy, took_too_long, translated_errors
+from mesh.database.failures import RETRY_AFTER_S, STALE_SESSION, busy, translated_errors
 from mesh.database.transaction import transaction_on
 from mesh.rpc import current_call
 from mesh.settings import DatabaseSettings
@@ -120,7 +120,7 @@ class Database:
                         yield connection
                 except TimeoutError:
                     if limit.expired():
-                        raise took_too_long() from None
+                        raise asyncpg.QueryCanceledError("the time of the call is up") from None
                     raise
 
     @asynccontextmanager

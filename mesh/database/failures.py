@@ -64,7 +64,8 @@ def _translate(error: Exception) -> MeshError | None:
             retry_after_s=RETRY_AFTER_S,
         )
     elif isinstance(error, asyncpg.QueryCanceledError):
-        translated = took_too_long()
+        # Not DEADLINE_EXCEEDED, which counts as a failure of the workload: the cost depends on the caller's request.
+        translated = busy("The database took too long for this call.", "DATABASE_TIMEOUT")
     elif isinstance(error, _UNSTORABLE):
         translated = InvalidArgument(
             "A text contains the character U+0000, which can't be stored.", reason="CHARACTER_NOT_ALLOWED"
@@ -84,13 +85,6 @@ def _translate(error: Exception) -> MeshError | None:
 def busy(message: str, reason: str) -> ResourceExhausted:
     """Returns the error of a call for which the database has no capacity now. Circuit breakers don't count it."""
     return ResourceExhausted(message, reason=reason, retry_after_s=RETRY_AFTER_S)
-
-
-def took_too_long() -> ResourceExhausted:
-    """Returns the error of a call whose statement exceeded its limit. It is not DEADLINE_EXCEEDED, which counts as a
-    failure of the workload: the cost depends on the caller's request.
-    """
-    return busy("The database took too long for this call.", "DATABASE_TIMEOUT")
 
 
 def _is_lost_connection(error: Exception) -> bool:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Self
 
+import psutil
+
 from local import launcher
 from local.errors import SetupError
 
@@ -111,8 +113,10 @@ class Child:
         return await self._process.wait()
 
     async def stop(self, grace_s: float) -> int:
-        """Sends the stop signal and returns the exit code. After `grace_s` it kills the process group."""
-        self._signal(self._command.stop_signal)
+        """Sends the stop signal and returns the exit code. After `grace_s` it kills the program."""
+        if self.exit_code is None:
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(self.pid, self._command.stop_signal)
         try:
             async with asyncio.timeout(grace_s):
                 return await self.wait()
@@ -121,13 +125,19 @@ class Child:
             return await self.wait()
 
     def kill(self) -> None:
-        """Kills the process group immediately."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.exit_code is None:
-            with suppress(ProcessLookupError):  # it has just ended by itself
-                os.killpg(self.pid, number) if number is signal.SIGKILL else os.kill(self.pid, number)
+        """Kills the program immediately, with its process group and all of its descendants: each of PostgreSQL's
+        backends has a session of its own, and may end a last transaction after the server's process is gone.
+        """
+        if self.exit_code is not None:
+            return
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it has just ended by itself
+            program = psutil.Process(self.pid)
+            program.suspend()  # it starts no process that we would miss
+            descendants = program.children(recursive=True)
+            os.killpg(self.pid, signal.SIGKILL)
+            for process in descendants:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 def _pipe() -> tuple[IO[bytes], IO[bytes]]:

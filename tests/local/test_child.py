@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+import psutil
 import pytest
 
 from local.child import LINE_BYTES_MAX, Child, Command
@@ -53,6 +54,18 @@ async def test_it_is_stopped_while_nobody_reads_its_output() -> None:
     assert await parent.wait() == 0
     async for line in parent.lines():
         os.kill(int(line), signal.SIGKILL)
+
+
+async def test_it_is_killed_with_all_that_it_started() -> None:
+    """No descendant lives on, also not one in another session, as PostgreSQL's backends are."""
+    heir = "import os, subprocess; subprocess.run(['sh', '-c', 'echo $$; sleep 60'], start_new_session=True)"
+    parent = await Child.start(python(heir))
+    started = psutil.Process(int(await anext(parent.lines())))
+    family = [started, *started.children()]
+    parent.kill()
+    assert await parent.wait() == -signal.SIGKILL
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
 
 
 async def test_a_missing_program_is_an_error() -> None:

@@ -20,14 +20,15 @@ async def charge(
     of the order was cancelled before there was one.
     """
     await storage.lock_order(tx, order)
-    if (current := await storage.lock_of_order(tx, order)) is not None:
-        return current
-    if await storage.is_cancelled(tx, order):
+    await storage.ERASED_CUSTOMERS.lock(tx, customer, shared=True)
+    standing = await storage.standing(tx, order, customer)
+    if standing.payment is not None:
+        return await storage.get(tx, standing.payment)
+    if standing.is_cancelled:
         raise FailedPrecondition(
             f"The payment of {order} is cancelled.", reason="PAYMENT_STATE", metadata={"state": State.CANCELLED.name}
         )
-    await storage.ERASED_CUSTOMERS.lock(tx, customer, shared=True)
-    if await storage.ERASED_CUSTOMERS.contains(tx, customer):
+    if standing.is_erased:
         customer = ""
     payment = Payment.begin(uuid4(), order, customer, payment_method, amount, now)
     await storage.insert(tx, payment)

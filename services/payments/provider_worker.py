@@ -40,8 +40,10 @@ PAUSE_MAX_S: Final = 30.0
 
 ANSWERS: Final = Counter("payments_provider_answers_total", "What the provider answered, or did not.", ["outcome"])
 
-Record = Callable[[Connection, Payment, datetime], Awaitable[None]]
-"""Writes what follows from an answer for a payment, whose row is locked."""
+Record = Callable[[Connection, Payment, datetime], Awaitable[Payment | None]]
+"""Writes what follows from an answer for a payment, whose row is locked. Returns the payment if the provider is to be
+asked for its next step at once.
+"""
 
 log = structlog.get_logger()
 
@@ -69,14 +71,20 @@ class ProviderWorker(Worker):
             await self._listener.signal.wait(POLL_PAUSE_S)
 
     async def work_one(self, *, repeats: bool = True) -> bool:
-        """Asks the provider once for the payment that has been due for longest; returns False if none is due. Without
+        """Asks the provider for the payment that has been due for longest; returns False if none is due. Without
         `repeats`, only for one that was not asked for since its last change.
         """
         async with self._database.autocommit() as connection:
             taken = await storage.take_due(connection, LEASE, repeats=repeats)
         if taken is None:
             return False
-        payment, attempts = taken
+        following = await self._step(*taken)
+        while following is not None:
+            following = await self._step(following, 1)
+        return True
+
+    async def _step(self, payment: Payment, attempts: int) -> Payment | None:
+        """Asks the provider once for a payment that was taken. Returns it if it is taken for its next step already."""
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 record = await self._ask(payment)
@@ -87,10 +95,9 @@ class ProviderWorker(Worker):
         async with self._database.transaction() as tx:
             current = await storage.lock(tx, payment)
             if record is not None:
-                await record(tx, current, datetime.now(UTC))
-            else:
-                await storage.postpone(tx, payment.uid, _pause(attempts))
-        return True
+                return await record(tx, current, datetime.now(UTC))
+            await storage.postpone(tx, payment.uid, _pause(attempts))
+            return None
 
     async def _ask(self, payment: Payment) -> Record | None:
         """Asks the provider for the next step of a payment. Returns how to record its answer, None if the provider has
@@ -141,16 +148,17 @@ class ProviderWorker(Worker):
             case Outcome.PROCESSING:
                 return None
 
-    async def _authorized(self, tx: Connection, payment: Payment, now: datetime) -> None:
+    async def _authorized(self, tx: Connection, payment: Payment, now: datetime) -> Payment | None:
         history = await storage.history(tx, payment.customer, now)
         authorized = payment.authorized(risk.check(payment.amount, history, self._limits), now)
         if authorized is payment:
-            return
-        await storage.update(tx, authorized, wake=False)
+            return None
+        await storage.update(tx, authorized, lease=LEASE)
         if authorized.state is State.IN_REVIEW:
             await publish_about(tx, authorized, PaymentHeld(payment=payment_message(authorized, staff=False)))
-        else:
-            await publish_about(tx, authorized, PaymentAuthorized(payment=payment_message(authorized, staff=False)))
+            return None
+        await publish_about(tx, authorized, PaymentAuthorized(payment=payment_message(authorized, staff=False)))
+        return authorized
 
     async def _time_out(self, tx: Connection, payment: Payment, now: datetime) -> None:
         """Lets a payment fail that waited for too long. The provider is asked to void it from now on; if it has

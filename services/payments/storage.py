@@ -1,6 +1,7 @@
 """The SQL of payments. Every function runs in its caller's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -46,6 +47,15 @@ _PAYMENT: Final = f"""
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The standing of an order and its customer: the payment that there is, and what speaks against a new one."""
+
+    payment: UUID | None
+    is_cancelled: bool
+    is_erased: bool
+
+
 async def lock_order(tx: Connection, order: str) -> None:
     """Locks the payment of an order until the transaction ends, also if there is none yet."""
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", order)
@@ -59,14 +69,22 @@ async def lock(tx: Connection, payment: Payment) -> Payment:
     """
     if await tx.fetchval(query, payment.order, payment.uid) == payment.version:
         return payment
-    current = await find(tx, payment.uid)
-    assert current is not None, "payments are not deleted"
-    return current
+    return await get(tx, payment.uid)
 
 
-async def is_cancelled(tx: Connection, order: str) -> bool:
-    """Returns whether the payment of an order was cancelled. lock_order() keeps that so."""
-    return await tx.fetchval("SELECT true FROM cancelled_orders WHERE order_name = $1", order) is not None
+async def standing(tx: Connection, order: str, customer: str) -> Standing:
+    """Returns what is known of an order before it is charged. The locks of both keep that so."""
+    row = await tx.fetchrow(
+        """
+        SELECT (SELECT uid FROM payments WHERE order_name = $1) AS payment,
+            EXISTS (SELECT FROM cancelled_orders WHERE order_name = $1) AS is_cancelled,
+            EXISTS (SELECT FROM erased_customers WHERE customer = $2) AS is_erased
+        """,
+        order,
+        customer,
+    )
+    assert row is not None, "it selects one row"
+    return Standing(row["payment"], is_cancelled=row["is_cancelled"], is_erased=row["is_erased"])
 
 
 async def mark_cancelled(tx: Connection, order: str, now: datetime) -> None:
@@ -101,18 +119,21 @@ async def insert(tx: Connection, payment: Payment) -> None:
     )
 
 
-async def update(tx: Connection, payment: Payment, *, wake: bool = True) -> None:
+async def update(tx: Connection, payment: Payment, *, lease: timedelta | None = None) -> None:
     """Writes what can change of a payment, whose row must be locked. It is due at once if the provider is to be asked
-    something. `wake` is false for a worker that looks for due payments next.
+    something. A caller who asks next gives a `lease`, and has taken the payment then as by take_due().
     """
     await tx.execute(
         """
         UPDATE payments SET captured_hundredths = $2, refunded_hundredths = $3, state = $4, failure = $5,
-            cancel_requested = $6, update_time = $7, version = $8, attempts = 0, reviewer = $9,
+            cancel_requested = $6, update_time = $7, version = $8, reviewer = $9,
+            attempts = CASE WHEN $11 IS NULL THEN 0 ELSE 1 END,
             due_time = CASE
-                WHEN $10 OR EXISTS (SELECT FROM refunds WHERE payment_uid = $1 AND done_time IS NULL) THEN now()
+                WHEN $10 OR EXISTS (SELECT FROM refunds WHERE payment_uid = $1 AND done_time IS NULL)
+                THEN now() + coalesce($11, '0')
             END
-        WHERE uid = $1 RETURNING CASE WHEN $11 AND due_time IS NOT NULL THEN pg_notify($12, uid::text) END
+        WHERE uid = $1
+        RETURNING CASE WHEN $11::interval IS NULL AND due_time IS NOT NULL THEN pg_notify($12, uid::text) END
         """,
         payment.uid,
         payment.captured.hundredths,
@@ -124,7 +145,7 @@ async def update(tx: Connection, payment: Payment, *, wake: bool = True) -> None
         payment.version,
         payment.reviewer,
         payment.waits_for_provider,
-        wake,
+        lease,
         CHANNEL,
     )
     if payment.findings:
@@ -169,13 +190,15 @@ async def take_due(tx: Connection, lease: timedelta, *, repeats: bool = True) ->
     """Returns the payment that has been due for longest, and how often it was taken since its last change; None if
     none is due. Nobody else takes it until the lease ends, so that it is taken again if this process dies. Without
     `repeats`, considers only payments that were not taken since their last change.
+
+    Does not wait for the disk: a payment whose taking is lost in a crash of PostgreSQL is due, and is taken again.
     """
     due = "due_time <= now()" if repeats else "due_time <= now() AND attempts = 0"
     row = await tx.fetchrow(
         f"""
         UPDATE payments SET due_time = now() + $1, attempts = attempts + 1 WHERE uid = (
             SELECT uid FROM payments WHERE {due} ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
-        ) RETURNING {_PAYMENT}, attempts
+        ) RETURNING {_PAYMENT}, attempts, set_config('synchronous_commit', 'off', true)
         """,
         lease,
     )
@@ -190,6 +213,13 @@ async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Payment | No
     return None if row is None else _payment(row)
 
 
+async def get(tx: Connection, uid: UUID) -> Payment:
+    """Returns a payment that was found before."""
+    payment = await find(tx, uid)
+    assert payment is not None, "payments are not deleted"
+    return payment
+
+
 async def find_of_order(tx: Connection, order: str) -> Payment | None:
     """Returns the payment for an order, None if there is none."""
     row = await tx.fetchrow(f"SELECT {_PAYMENT} FROM payments WHERE order_name = $1", order)
@@ -199,7 +229,7 @@ async def find_of_order(tx: Connection, order: str) -> Payment | None:
 async def lock_of_order(tx: Connection, order: str) -> Payment | None:
     """Locks the payment for an order until the transaction ends, and returns it; None if there is none."""
     uid = await tx.fetchval("SELECT uid FROM payments WHERE order_name = $1 FOR UPDATE", order)
-    return None if uid is None else await find(tx, uid)
+    return None if uid is None else await get(tx, uid)
 
 
 async def list_payments(

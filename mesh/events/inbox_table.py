@@ -44,6 +44,7 @@ WITH done AS (
 SELECT EXISTS (
     SELECT FROM mesh.inbox
     WHERE state = 'pending' AND separate = $2 AND due_at <= clock_timestamp() AND sequence <> ALL($1)
+    LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 """
 # A failed transaction is recorded in another one. Before that, a second worker may fail with the event: it counts once.
@@ -137,8 +138,8 @@ async def mark_separate(tx: Connection, event: DueEvent) -> None:
 
 
 async def finish(tx: Connection, done: Sequence[DueEvent], *, separate: bool = False) -> bool:
-    """Marks events as done with this transaction. Returns whether another event is due, which was stored as `separate`
-    or was not, and which another worker may have locked.
+    """Marks events as done with this transaction, which ends now. Returns whether another event is due that was stored
+    as `separate`, or was not, and that no other worker has locked.
     """
     found: bool = await tx.fetchval(_FINISH, [event.sequence for event in done], separate)
     return found

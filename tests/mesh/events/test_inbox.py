@@ -345,6 +345,25 @@ async def store_dead_letter(tx: Connection, number: int) -> None:
     assert await inbox_table.fail(tx, event, "LookupError", None)
 
 
+async def test_a_worker_goes_on_only_for_events_that_no_other_has(database: Database) -> None:
+    """Of three events, two are locked by other workers: one of these and the third are left when the first is done."""
+    async with database.transaction() as tx:
+        await inbox_table.store(
+            tx,
+            [
+                Envelope(f"{number}", TYPE, "test", f"notes/{number}", datetime.now(UTC), b"", None)
+                for number in range(3)
+            ],
+        )
+    async with database.transaction() as worker, database.transaction() as other:
+        [first] = await inbox_table.take(worker, 1)
+        [second] = await inbox_table.take(other, 1)
+        assert await inbox_table.finish(worker, [first])
+        async with database.transaction() as third:
+            assert await inbox_table.take(third, 1) == [], "the first worker takes the third event next"
+            assert not await inbox_table.finish(other, [second])
+
+
 async def test_a_dead_letter_is_not_replayed_beside_a_later_event(database: Database) -> None:
     """While a worker has a later event of the aggregate, a replay leaves the dead letter out; afterwards it is
     overtaken, and is replayed only if that is asked for.

@@ -11,7 +11,7 @@ from protobuf import Message
 from mesh.contract.events import publisher_of
 from mesh.database import Connection, Session
 from mesh.events.envelope import Envelope
-from mesh.telemetry import correlation, tracing
+from mesh.telemetry.origin import Origin
 
 CHANNEL = "mesh_outbox"  # the channel of NOTIFY after rows were added
 
@@ -97,8 +97,8 @@ def _arguments(event: Message, source: str, aggregate: str) -> tuple[object, ...
     if len(payload) > EVENT_SIZE_BYTES_MAX:
         raise ValueError(f"{message_type} of {aggregate} has {len(payload)} bytes, more than {EVENT_SIZE_BYTES_MAX}")
     lock = zlib.crc32(aggregate.encode()) - 2**31  # as a signed 32-bit integer
-    traceparent, request_id = tracing.inject().get("traceparent"), correlation.request_id() or None
-    return lock, message_type, source, aggregate, payload, traceparent, request_id, CHANNEL
+    origin = Origin.current()
+    return lock, message_type, source, aggregate, payload, origin.traceparent, origin.request_id, CHANNEL
 
 
 @dataclass(frozen=True, slots=True)

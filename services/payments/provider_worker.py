@@ -78,9 +78,10 @@ class ProviderWorker(Worker):
             taken = await storage.take_due(connection, LEASE, repeats=repeats)
         if taken is None:
             return False
-        following = await self._step(*taken)
-        while following is not None:
-            following = await self._step(following, 1)
+        with taken.origin.continued("ask the payment provider"):
+            following = await self._step(taken.payment, taken.attempts)
+            while following is not None:
+                following = await self._step(following, 1)
         return True
 
     async def _step(self, payment: Payment, attempts: int) -> Payment | None:

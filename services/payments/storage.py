@@ -14,6 +14,7 @@ from mesh.money import Money
 from mesh.pagination import Page
 from mesh.position import Key
 from mesh.standard_webhooks import TOLERANCE
+from mesh.telemetry.origin import Origin
 from services.payments import refund_storage
 from services.payments.domain import Failure, Finding, Payment, State
 from services.payments.risk import History
@@ -45,6 +46,17 @@ _PAYMENT: Final = f"""
     ARRAY(SELECT rule FROM risk_findings WHERE payment_uid = payments.uid ORDER BY rule) AS rules,
     ARRAY(SELECT explanation FROM risk_findings WHERE payment_uid = payments.uid ORDER BY rule) AS explanations
 """
+
+
+@dataclass(frozen=True, slots=True)
+class DuePayment:
+    """A payment that was taken to ask the provider, how often it was taken since its last change, and what caused it to
+    be due.
+    """
+
+    payment: Payment
+    attempts: int
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +106,11 @@ async def mark_cancelled(tx: Connection, order: str, now: datetime) -> None:
 
 async def insert(tx: Connection, payment: Payment) -> None:
     """Inserts a new payment, which is due."""
+    origin = Origin.current()
     await tx.execute(
         f"""
-        INSERT INTO payments ({_COLUMNS}, due_time)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, now())
+        INSERT INTO payments ({_COLUMNS}, due_time, request_id, traceparent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, now(), $17, $18)
         RETURNING pg_notify($16, uid::text)
         """,
         payment.uid,
@@ -116,6 +129,8 @@ async def insert(tx: Connection, payment: Payment) -> None:
         payment.version,
         payment.reviewer,
         CHANNEL,
+        origin.request_id,
+        origin.traceparent,
     )
 
 
@@ -123,10 +138,12 @@ async def update(tx: Connection, payment: Payment, *, lease: timedelta | None = 
     """Writes what can change of a payment, whose row must be locked. It is due at once if the provider is to be asked
     something. A caller who asks next gives a `lease`, and has taken the payment then as by take_due().
     """
+    origin = Origin.current()
     await tx.execute(
         """
         UPDATE payments SET captured_hundredths = $2, refunded_hundredths = $3, state = $4, failure = $5,
             cancel_requested = $6, update_time = $7, version = $8, reviewer = $9,
+            request_id = $13, traceparent = $14,
             attempts = CASE WHEN $11 IS NULL THEN 0 ELSE 1 END,
             due_time = CASE
                 WHEN $10 OR EXISTS (SELECT FROM refunds WHERE payment_uid = $1 AND done_time IS NULL)
@@ -147,6 +164,8 @@ async def update(tx: Connection, payment: Payment, *, lease: timedelta | None = 
         payment.waits_for_provider,
         lease,
         CHANNEL,
+        origin.request_id,
+        origin.traceparent,
     )
     if payment.findings:
         await tx.executemany(
@@ -186,10 +205,10 @@ async def postpone(tx: Connection, uid: UUID, pause: timedelta) -> None:
     await tx.execute(query, uid, pause)
 
 
-async def take_due(tx: Connection, lease: timedelta, *, repeats: bool = True) -> tuple[Payment, int] | None:
-    """Returns the payment that has been due for longest, and how often it was taken since its last change; None if
-    none is due. Nobody else takes it until the lease ends, so that it is taken again if this process dies. Without
-    `repeats`, considers only payments that were not taken since their last change.
+async def take_due(tx: Connection, lease: timedelta, *, repeats: bool = True) -> DuePayment | None:
+    """Takes the payment that has been due for longest. Returns None if none is due. Nobody else takes it until the
+    lease ends, so that it is taken again if this process dies. Without `repeats`, considers only payments that were not
+    taken since their last change.
 
     Does not wait for the disk: a payment whose taking is lost in a crash of PostgreSQL is due, and is taken again.
     """
@@ -198,11 +217,13 @@ async def take_due(tx: Connection, lease: timedelta, *, repeats: bool = True) ->
         f"""
         UPDATE payments SET due_time = now() + $1, attempts = attempts + 1 WHERE uid = (
             SELECT uid FROM payments WHERE {due} ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
-        ) RETURNING {_PAYMENT}, attempts, set_config('synchronous_commit', 'off', true)
+        ) RETURNING {_PAYMENT}, attempts, request_id, traceparent, set_config('synchronous_commit', 'off', true)
         """,
         lease,
     )
-    return None if row is None else (_payment(row), row["attempts"])
+    if row is None:
+        return None
+    return DuePayment(_payment(row), row["attempts"], Origin(row["request_id"], row["traceparent"]))
 
 
 async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> Payment | None:

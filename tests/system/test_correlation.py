@@ -92,6 +92,24 @@ def test_the_id_of_a_request_leads_to_the_consumer_of_its_event(mesh: Mesh, anyo
     assert {trace_of(line) for line in (*handled, *lines_of(mesh, "edge", request_id))} == {trace}
 
 
+def test_the_id_of_an_order_leads_to_its_confirmation(mesh: Mesh, staff: Client) -> None:
+    """Through the events of all services, and the payment, which waits in a table for its worker."""
+    product = staff.create_product()
+    staff.adjust_stock(product)
+    request_id, trace = f"order-{uuid.uuid4()}", uuid.uuid4().hex
+    headers = {"x-request-id": request_id, "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    body = {"lines": [{"product": product["name"], "quantity": 1}]}
+    assert staff.post("/v1/orders", json=body, headers=headers).status_code == 201
+
+    def lines(process: str, state: str) -> list[str]:
+        return [line for line in lines_of(mesh, process, request_id) if f"state={state}" in line.split()]
+
+    confirmed = eventually(lambda: lines("orders", "confirmed"))
+    assert {trace_of(line) for line in (*confirmed, *lines("payments", "captured"))} == {trace}
+    assert lines("payments", "captured")
+    assert eventually(lambda: lines("inventory", "committed"))
+
+
 @pytest.mark.parametrize("given", ["two words", "x" * 129, "line\x7fbreak", 'quote"', "ünïcode"])
 def test_an_id_that_is_not_safe_is_replaced(anyone: Client, given: str) -> None:
     """Ids of clients are only used if they are short and safe in logs and headers."""

@@ -92,7 +92,8 @@ class OutgoingMessages:
         if message is None:
             await wait(self._ended, self._poll_pause_s)
             return
-        await self._send_and_settle(message)
+        with message.origin.continued("send a message"):
+            await self._send_and_settle(message)
 
     async def _send_and_settle(self, message: OutgoingMessage) -> None:
         facts = {"notification": message.notification.name, "channel": message.channel, "attempts": message.attempts}

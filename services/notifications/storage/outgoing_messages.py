@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from mesh.database import Connection
+from mesh.telemetry.origin import Origin
 from services.notifications.domain.notification import Channel, Notification
 from services.notifications.storage import notifications
 
@@ -17,18 +18,20 @@ what became of the message, while the database is away: with a shorter lease ano
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A message to send. `attempts` counts the one that is being made."""
+    """A message to send. `attempts` counts the one that is being made. `origin` is what the user is notified of."""
 
     notification: Notification
     channel: Channel
     attempts: int
+    origin: Origin
 
 
 async def add(tx: Connection, notification: Notification, channels: Iterable[Channel]) -> None:
     """Adds a message for each of these channels."""
+    origin = Origin.current()
     await tx.executemany(
-        "INSERT INTO outgoing_messages (notification_uid, channel) VALUES ($1, $2)",
-        [(notification.uid, channel.value) for channel in channels],
+        "INSERT INTO outgoing_messages (notification_uid, channel, request_id, traceparent) VALUES ($1, $2, $3, $4)",
+        [(notification.uid, channel.value, origin.request_id, origin.traceparent) for channel in channels],
     )
 
 
@@ -41,7 +44,7 @@ async def take(tx: Connection, channel: Channel) -> OutgoingMessage | None:
             SELECT notification_uid, channel FROM outgoing_messages
             WHERE channel = $2 AND due_time <= now() ORDER BY due_time LIMIT 1 FOR UPDATE SKIP LOCKED
         )
-        RETURNING notification_uid, attempts
+        RETURNING notification_uid, attempts, request_id, traceparent
         """,
         LEASE,
         channel.value,
@@ -50,7 +53,7 @@ async def take(tx: Connection, channel: Channel) -> OutgoingMessage | None:
         return None
     notification = await notifications.find(tx, row["notification_uid"])
     assert notification is not None, "a message is deleted with its notification"
-    return OutgoingMessage(notification, channel, row["attempts"])
+    return OutgoingMessage(notification, channel, row["attempts"], Origin(row["request_id"], row["traceparent"]))
 
 
 async def postpone(tx: Connection, message: OutgoingMessage, pause_s: float) -> None:

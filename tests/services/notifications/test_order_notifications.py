@@ -24,6 +24,7 @@ from mesh.client import Channel as GrpcChannel
 from mesh.database import Connection, Database
 from mesh.database.database import LOCK_TIMEOUT_S
 from mesh.events import Event
+from mesh.telemetry import correlation
 from services.notifications.clients import Users
 from services.notifications.consumers.erasure import ErasureConsumers
 from services.notifications.consumers.orders import OrderConsumers
@@ -136,6 +137,21 @@ async def test_a_cancelled_order_is_mailed_and_in_the_app(shop: Shop) -> None:
     rows = await shop.rows("SELECT user_name, kind, resource, subject, text FROM notifications")
     assert rows == [("users/ada", "order_cancelled", ORDER.name, message["Subject"], text)]
     assert await shop.rows("SELECT * FROM outgoing_messages") == []
+
+
+async def test_a_message_is_sent_for_the_request_that_caused_it(shop: Shop) -> None:
+    """The id of the request is in the log lines about the message, and reaches the services that are asked for it."""
+    ids = []
+
+    class NotingSender(Sender):
+        async def send(self, notification: Notification) -> None:
+            ids.append(correlation.request_id())
+
+    with correlation.bound("case-1", {}):
+        await shop.handle(OrderCancelled(order=ORDER))
+    async with OutgoingMessages(shop.database, {Channel.EMAIL: NotingSender()}, poll_pause_s=0.02):
+        await shop.until_state("sent")
+    assert ids == ["case-1"]
 
 
 async def test_an_order_is_mailed_from_its_confirmation_to_its_refund(shop: Shop) -> None:

@@ -1,12 +1,29 @@
 {{/*
+What a template writes for the chart's context. Each render includes that template only once: those that
+are asked for a hundred times would take most of its time. Takes root, name.
+*/}}
+{{- define "meshwright.once" -}}
+{{- if not (hasKey .root .name) }}{{ $_ := set .root .name (include .name .root) }}{{ end }}
+{{- get .root .name }}
+{{- end }}
+
+{{/*
 The facts of the contracts, as JSON: workload → gRPC service → method → callers, timeout, …
 */}}
 {{- define "meshwright.contracts" -}}
+{{ include "meshwright.once" (dict "root" . "name" "meshwright.read-contracts") }}
+{{- end }}
+
+{{- define "meshwright.read-contracts" -}}
 {{ .Files.Get "contracts.yaml" | fromYaml | toJson }}
 {{- end }}
 
 {{/* The events of the contracts, as JSON: service → {publishes, consumes}. */}}
 {{- define "meshwright.events" -}}
+{{ include "meshwright.once" (dict "root" . "name" "meshwright.read-events") }}
+{{- end }}
+
+{{- define "meshwright.read-events" -}}
 {{ .Files.Get "events.yaml" | fromYaml | toJson }}
 {{- end }}
 
@@ -97,6 +114,10 @@ The workloads that call others as themselves, with a token of their own, as a JS
 of methods that the edge does not call.
 */}}
 {{- define "meshwright.clients" -}}
+{{ include "meshwright.once" (dict "root" . "name" "meshwright.find-clients") }}
+{{- end }}
+
+{{- define "meshwright.find-clients" -}}
 {{- $clients := list }}
 {{- range include "meshwright.contracts" . | fromJson }}
 {{- range . }}

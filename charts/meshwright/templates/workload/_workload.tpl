@@ -34,6 +34,10 @@ service declares, and the values, each over the one before; and the flags of the
 services that publish or consume events.
 */}}
 {{- define "meshwright.services" -}}
+{{ include "meshwright.once" (dict "root" . "name" "meshwright.merge-services") }}
+{{- end }}
+
+{{- define "meshwright.merge-services" -}}
 {{- $services := dict }}
 {{- $declared := .Files.Get "services.yaml" | fromYaml }}
 {{- $events := include "meshwright.events" . | fromJson }}

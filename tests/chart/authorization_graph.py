@@ -110,6 +110,10 @@ class AuthorizationGraph:
         for each in objects:
             self._by_kind.setdefault(each["kind"], []).append(each)
         self.pods = [self._pod(each) for kind in ("Deployment", "StatefulSet", "Job") for each in self.of_kind(kind)]
+        self._attached: dict[str, list[tuple[str, Object]]] = {}
+        for route in (*self.of_kind("GRPCRoute"), *self.of_kind("HTTPRoute")):
+            for server in _servers_of(route):
+                self._attached.setdefault(server, []).append((route["kind"], route))
 
     def of_kind(self, kind: str) -> list[Object]:
         """The objects of a kind."""
@@ -142,7 +146,7 @@ class AuthorizationGraph:
         self, server: Object, client: Client, request: Call | Request | Connection, *, probe: bool
     ) -> Decision:
         protocol = server["spec"].get("proxyProtocol", "unknown")
-        attached = self._attached(server)
+        attached = self._attached.get(_name(server), [])
         wanted = ROUTE_KINDS.get(protocol)
         if any(kind != wanted for kind, _ in attached):
             return Decision.DENIED
@@ -156,16 +160,6 @@ class AuthorizationGraph:
             return Decision.NOT_FOUND
         _, chosen = min(best, key=lambda match: (-match[0], _name(match[1])))
         return self._authorize(server, [chosen], client)
-
-    def _attached(self, server: Object) -> list[tuple[str, Object]]:
-        """The routes of a Server. One whose reference to it has no group is not attached to anything."""
-        parent = {"group": POLICY_GROUP, "kind": "Server", "name": _name(server)}
-        return [
-            (kind, route)
-            for kind in ("GRPCRoute", "HTTPRoute")
-            for route in self.of_kind(kind)
-            if any({key: ref.get(key) for key in parent} == parent for ref in route["spec"]["parentRefs"])
-        ]
 
     def _authorize(self, server: Object, routes: list[Object], client: Client) -> Decision:
         targets = [(POLICY_GROUP, "Server", _name(server))]
@@ -217,10 +211,18 @@ def _name(each: Object) -> str:
     return str(each["metadata"]["name"])
 
 
+def _servers_of(route: Object) -> set[str]:
+    """The Servers that a route belongs to. One whose reference has no group is not attached to anything."""
+    refs = route["spec"]["parentRefs"]
+    return {ref["name"] for ref in refs if (ref.get("group"), ref["kind"]) == (POLICY_GROUP, "Server")}
+
+
 def _selects(spec: Mapping[str, Any], pod: Pod, port: int) -> bool:
     wanted = spec["podSelector"].get("matchLabels", {})
+    if not wanted.items() <= pod.labels.items():
+        return False
     number = pod.ports.get(spec["port"]) if isinstance(spec["port"], str) else spec["port"]
-    return number == port and all(pod.labels.get(key) == value for key, value in wanted.items())
+    return bool(number == port)
 
 
 def _is_probe(request: Call | Request | Connection, pod: Pod, port: int) -> bool:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from protobuf import DescMethod, DescService
@@ -51,9 +52,10 @@ METHODS = tuple(Method.of(desc) for desc in _descriptors())
 PYTHON_NAMES = {(desc.parent.name, python_name(desc)): Method.of(desc) for desc in _descriptors()}
 
 
-def calls_in_code() -> set[tuple[str, Method]]:
+@cache
+def calls_in_code() -> frozenset[tuple[str, Method]]:
     """Each call that a service's code makes of a generated client, with the service."""
-    return {(name, method) for name in SERVICES for method in _calls(ROOT / "services" / name)}
+    return frozenset((name, method) for name in SERVICES for method in _calls(ROOT / "services" / name))
 
 
 def _calls(folder: Path) -> Iterator[Method]:

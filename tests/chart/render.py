@@ -48,10 +48,11 @@ def helm(*arguments: str, program: str = "helm") -> "subprocess.CompletedProcess
     return subprocess.run(command, cwd=CHART, capture_output=True, text=True, check=False)
 
 
+@cache
 def template(
     *arguments: str, program: str = "helm", chart: Path = CHART, release: str = "shop"
 ) -> "subprocess.CompletedProcess[str]":
-    """Renders a release in the namespace "shop", for a cluster that has Linkerd."""
+    """Renders a release in the namespace "shop", for a cluster that has Linkerd. The same arguments render once."""
     known = [part for api in LINKERD for part in ("--api-versions", api)]
     target = (release, str(chart), "--namespace", "shop", "--kube-version", KUBERNETES[-2])
     return helm("template", *target, *known, *arguments, program=program)

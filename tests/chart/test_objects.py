@@ -3,6 +3,7 @@
 import copy
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,16 @@ def test_a_probe_starts_no_other_process(render: tuple[Object, ...]) -> None:
     assert {command[0] for command in commands} <= {"grep", "rabbitmq-diagnostics"}
 
 
+@pytest.fixture(scope="module")
+def schemas() -> Iterator[None]:
+    """Reads the schemas of Kubernetes, many megabytes, once instead of for each object."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("all_versions", "schema_contents"):
+            patch.setattr(kubernetes_validate.utils, name, cache(getattr(kubernetes_validate.utils, name)))
+        yield
+
+
+@pytest.mark.usefixtures("schemas")
 @pytest.mark.parametrize("version", [KUBERNETES[0], KUBERNETES[-1]])
 @each_render
 def test_kubernetes_accepts_its_objects(render: tuple[Object, ...], version: str) -> None:
@@ -63,6 +74,7 @@ def test_kubernetes_accepts_its_objects(render: tuple[Object, ...], version: str
     check_objects(render, version)
 
 
+@pytest.mark.usefixtures("schemas")
 @pytest.mark.parametrize("version", KUBERNETES[1:-1])
 def test_the_versions_between_do_as_well(version: str) -> None:
     """Everything that can be rendered, at once."""

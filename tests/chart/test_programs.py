@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -48,11 +49,12 @@ def of_compose() -> Iterator[str]:
             yield service["command"][0]
 
 
-def absent_packages() -> set[str]:
+@cache
+def absent_packages() -> frozenset[str]:
     """Returns the top-level modules that are installed here in addition to requirements.txt."""
     pinned = {_normal(name) for name in re.findall(r"(?m)^([\w.-]+)==", (ROOT / "requirements.txt").read_text())}
     found = packages_distributions()
-    return {module for module, distributions in found.items() if not pinned & set(map(_normal, distributions))}
+    return frozenset(name for name, owners in found.items() if not pinned & set(map(_normal, owners)))
 
 
 def _normal(distribution: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,37 @@ from tools import environment
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout that needs no package at all, so that no registry is asked."""
-    checkout = tmp_path / "checkout"
+def make_checkout(folder: Path) -> Path:
+    """Makes a checkout that needs no package at all, so that no registry is asked."""
+    checkout = folder / "checkout"
     (checkout / "tools").mkdir(parents=True)
     (checkout / "gen").mkdir()
     shutil.copy(ROOT / "tools" / "environment.py", checkout / "tools")
     for name in environment.PURPOSES:
         (checkout / f"requirements-{name}.txt").write_text("# nothing\n")
     return checkout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout without an environment."""
+    return make_checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout whose environment was set up, where nothing else stands at its path any more."""
+    checkout = make_checkout(tmp_path_factory.mktemp("made"))
+    assert "Setting up .venv" in set_up(checkout).stdout
+    return checkout.rename(checkout.with_name("kept"))
+
+
+@pytest.fixture
+def made(made_once: Path) -> Iterator[Path]:
+    """A checkout whose environment was set up. It takes seconds to make one, so this is a copy at the same path."""
+    checkout = shutil.copytree(made_once, made_once.with_name("checkout"), symlinks=True)
+    yield checkout
+    shutil.rmtree(checkout, ignore_errors=True)
 
 
 def run(*command: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -50,69 +72,67 @@ def make_wheel(folder: Path, name: str) -> str:
     return f"{name}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
-def test_an_environment_is_made_when_it_has_to_be(checkout: Path) -> None:
+def test_an_environment_is_made_when_it_has_to_be(made: Path, tmp_path: Path) -> None:
     """It is made once, updated when the pins change, made anew where the checkout was moved, and finds our code."""
-    assert "Setting up .venv" in set_up(checkout).stdout
-    assert set_up(checkout).stdout == ""
-    (checkout / "requirements-up.txt").write_text("# other\n")
-    assert "Setting up .venv" in set_up(checkout).stdout
-    moved = checkout.rename(checkout.with_name("moved"))
+    assert set_up(made).stdout == ""
+    (made / "requirements-up.txt").write_text("# other\n")
+    assert "Setting up .venv" in set_up(made).stdout
+    moved = made.rename(tmp_path / "moved")
     assert "Setting up .venv" in set_up(moved).stdout
     assert str(moved) in run(moved / ".venv" / "bin" / "pip", "--version").stdout
     path = run(moved / ".venv" / "bin" / "python", "-c", "import sys; print(*sys.path, sep='\\n')").stdout.split("\n")
     assert {str(moved), str(moved / "gen")} <= set(path)
-    assert not [entry for entry in path if entry.startswith(str(checkout))]
+    assert not [entry for entry in path if entry.startswith(str(made))]
 
 
-def test_an_older_environment_finds_our_code(checkout: Path) -> None:
+def test_an_older_environment_finds_our_code(made: Path) -> None:
     """A source root that is new since an environment was made is found without making it anew."""
-    set_up(checkout)
-    (written,) = (checkout / ".venv").glob("lib/*/site-packages/meshwright.pth")
-    written.write_text(f"{checkout}\n")
-    assert set_up(checkout).stdout == ""
-    assert str(checkout / "clients" / "python") in written.read_text().splitlines()
+    (written,) = (made / ".venv").glob("lib/*/site-packages/meshwright.pth")
+    written.write_text(f"{made}\n")
+    assert set_up(made).stdout == ""
+    assert str(made / "clients" / "python") in written.read_text().splitlines()
 
 
-def test_an_environment_replaces_itself(checkout: Path) -> None:
+def test_an_environment_replaces_itself(made: Path, tmp_path: Path) -> None:
     """A moved checkout's .venv is made anew also by its own interpreter, which is removed meanwhile."""
-    set_up(checkout)
-    moved = checkout.rename(checkout.with_name("moved"))
+    moved = made.rename(tmp_path / "moved")
     done = run(moved / ".venv" / "bin" / "python", moved / "tools" / "environment.py", "up")
     assert done.returncode == 0, done.stderr
     assert str(moved) in run(moved / ".venv" / "bin" / "pip", "--version").stdout
 
 
-def test_a_missing_package_is_a_sentence(checkout: Path) -> None:
+def test_a_missing_package_is_a_sentence(made: Path) -> None:
     """If the packages can't be installed, it fails with a hint and does not mark the environment as complete."""
-    (checkout / "requirements-up.txt").write_text("./no-such-package.whl --hash=sha256:00\n")
-    done = set_up(checkout)
+    (made / "requirements-dev.txt").write_text("./no-such-package.whl --hash=sha256:00\n")
+    done = set_up(made, "dev")
     assert done.returncode == 1
     assert "Could not install the packages; pip says above why." in done.stderr
-    assert not (checkout / ".venv" / "requirements-up.sha256").exists()
+    assert (made / ".venv" / "requirements-up.sha256").exists()
+    assert not (made / ".venv" / "requirements-dev.sha256").exists()
 
 
-def test_each_target_installs_what_it_needs(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_target_installs_what_it_needs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`make up` installs only its own packages, other targets add theirs; the number of packages is printed."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     for name in environment.PURPOSES:
-        (checkout / f"requirements-{name}.txt").write_text(make_wheel(wheels, f"only_{name}"))
+        (made / f"requirements-{name}.txt").write_text(make_wheel(wheels, f"only_{name}"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
 
     def installed() -> list[str]:
-        return sorted(path.stem for path in (checkout / ".venv").glob("lib/python*/site-packages/only_*.py"))
+        return sorted(path.stem for path in (made / ".venv").glob("lib/python*/site-packages/only_*.py"))
 
-    up = set_up(checkout)
+    up = set_up(made)
     assert up.returncode == 0, up.stderr
     assert "Setting up .venv: what the mesh needs to run." in up.stdout
     assert re.search(r"^  1 packages in \d+ s$", up.stdout, re.MULTILINE), up.stdout
     assert installed() == ["only_up"]
-    assert set_up(checkout, "dev").returncode == 0
+    assert set_up(made, "dev").returncode == 0
     assert installed() == ["only_dev", "only_up"]
-    shutil.rmtree(checkout / ".venv")
-    assert set_up(checkout, "toolchains").returncode == 0
+    shutil.rmtree(made / ".venv")
+    assert set_up(made, "toolchains").returncode == 0
     assert installed() == ["only_toolchains", "only_up"]
 
 

@@ -19,7 +19,10 @@ from mesh.events.nats.users import PROVISIONER, provisioner
 from tests.broker import ADMIN
 
 ROOT = Path(__file__).resolve().parents[4]
-COMMAND = (sys.executable, "-m", "mesh.events.provision")
+KEEP = (
+    *(sys.executable, "-c"),
+    "import sys; from mesh.events import provision; provision.KEEP_PAUSE_S = 0.2; sys.exit(provision.main(['--keep']))",
+)
 
 
 @pytest.fixture
@@ -89,7 +92,7 @@ async def test_lost_data_is_provisioned_again(
 ) -> None:
     """With --keep the command runs until SIGTERM, which it must handle as the first process of a container."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "--keep", env=environment(server.url(PROVISIONER)), stdout=subprocess.DEVNULL
+        *KEEP, env=environment(server.url(PROVISIONER)), stdout=subprocess.DEVNULL
     )
 
     async def provisioned() -> bool:

@@ -26,14 +26,27 @@ ROOT = Path(__file__).resolve().parents[4]
 CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
 SERVICES = participants(CONTRACTS)
 COMMAND = (sys.executable, "-m", "mesh.events.provision")
+KEEP = (
+    *(sys.executable, "-c"),
+    "import sys; from mesh.events import provision; provision.KEEP_PAUSE_S = 0.2; sys.exit(provision.main(['--keep']))",
+)
 ONE, TWO = "meshwright.x.v1.One", "acme.x.v1.Two"
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RabbitMQServer]:
-    """Starts an empty broker for each test."""
-    async with RabbitMQServer(tmp_path, [RABBITMQ_ADMIN, provisioner(SERVICES)]) as server:
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitMQServer]:
+    """Starts a broker for this module. The queues of each test have names of their own."""
+    folder = tmp_path_factory.mktemp("provision-rabbitmq")
+    async with RabbitMQServer(folder, [RABBITMQ_ADMIN, provisioner(SERVICES)]) as server:
         yield server
+
+
+async def delete_routes(server: RabbitMQServer) -> None:
+    """Deletes what missing_routes() looks for."""
+    async with await aio_pika.connect(server.url(RABBITMQ_ADMIN.name)) as connection, connection.channel() as channel:
+        for service in SERVICES:
+            for event in service.consumes:
+                await channel.exchange_delete(route(service.name, event))
 
 
 async def missing_routes(server: RabbitMQServer) -> list[str]:
@@ -74,14 +87,15 @@ async def test_an_existing_queue_of_another_kind_is_an_error(server: RabbitMQSer
     """Two subscribers of a queue without a single active consumer would get events out of order."""
     url = server.url(RABBITMQ_ADMIN.name)
     async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        await channel.declare_queue("a", durable=True)
+        await channel.declare_queue("other-kind", durable=True)
     with pytest.raises(Unavailable) as caught:
-        await provision(url, [ONE], {"a": [ONE]})
+        await provision(url, [ONE], {"other-kind": [ONE]})
     assert "inequivalent arg" in str(caught.value.__cause__)
 
 
 async def test_the_command_provisions_the_broker_for_the_contracts(server: RabbitMQServer) -> None:
     """With the permissions of the provisioner the command succeeds, and can be repeated."""
+    await delete_routes(server)
     assert await missing_routes(server)
     for _ in range(2):
         done = await asyncio.to_thread(
@@ -95,9 +109,8 @@ async def test_lost_data_is_provisioned_again(
     server: RabbitMQServer, eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 ) -> None:
     """With --keep the command runs until SIGTERM, and restores what gets lost."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, "--keep", env=environment(server), stdout=subprocess.DEVNULL
-    )
+    await delete_routes(server)
+    process = await asyncio.create_subprocess_exec(*KEEP, env=environment(server), stdout=subprocess.DEVNULL)
 
     async def provisioned() -> bool:
         return not await missing_routes(server)

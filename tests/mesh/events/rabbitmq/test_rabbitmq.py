@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import warnings
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import aio_pika
 import aiormq
 import pytest
 from pamqp import commands as spec
@@ -21,50 +23,64 @@ from mesh.events.rabbitmq import connection
 from mesh.events.rabbitmq.provision import provision
 from mesh.events.rabbitmq.subscription import RabbitMQSubscription
 from tests.broker import RABBITMQ_ADMIN
-from tests.mesh.events.test_broker import NOTE, event, publish, subscribe, take, text
+from tests.mesh.events.test_broker import NOTE, OTHER, event, publish, subscribe, take, text
 
-CONSUMERS = {"test": [NOTE]}
+CONSUMERS = {"test": [NOTE], "others": [OTHER]}
 WITHOUT_MEMORY = f"{local.rabbitmq.CONFIGURATION}vm_memory_high_watermark.absolute = 1MB\n"
+
+
+@pytest.fixture(scope="module")
+async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitMQNode]:
+    """Starts a broker for this module: do not stop it."""
+    async with RabbitMQNode(tmp_path_factory.mktemp("rabbitmq"), [RABBITMQ_ADMIN]) as server:
+        await provision(server.url(RABBITMQ_ADMIN.name), [NOTE, OTHER], CONSUMERS)
+        yield server
+
+
+@pytest.fixture
+async def server(shared_server: RabbitMQNode) -> RabbitMQNode:
+    """Returns the broker, in which no event waits for "test"."""
+    url = shared_server.url(RABBITMQ_ADMIN.name)
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await (await channel.get_queue("test")).purge()
+    return shared_server
 
 
 async def try_until_unavailable(broker: Broker, lost: asyncio.Event) -> None:
     """Publishes again and again until the connection was lost, as a relay does."""
     while not lost.is_set():
         try:
-            await broker.publish(event("a"))
+            await broker.publish(event("a", OTHER))
         except Unavailable as error:
             if isinstance(error.__cause__, ConnectionError):
                 lost.set()
         await asyncio.sleep(0)
 
 
-async def test_a_broker_that_is_frozen_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broker_that_is_frozen_is_unavailable(server: RabbitMQNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """Publishers that wait when the connection is given up see a failure, and are not cancelled; they go on later."""
     monkeypatch.setattr(connection, "HEARTBEAT_S", 1)
-    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
-        url = server.url(RABBITMQ_ADMIN.name)
-        await provision(url, [NOTE], CONSUMERS)
-        async with connect(url, "test") as broker:
-            await publish(broker, event("a"))
-            os.kill(server.pid, signal.SIGSTOP)
-            try:
-                async with asyncio.timeout(60):
-                    lost = asyncio.Event()
-                    await asyncio.gather(*(try_until_unavailable(broker, lost) for _ in range(5)))
-            finally:
-                os.kill(server.pid, signal.SIGCONT)
-            await publish(broker, event("b"))
+    # What they have sent meanwhile may arrive later: no other test has this type.
+    async with connect(server.url(RABBITMQ_ADMIN.name), "test") as broker:
+        await publish(broker, event("a", OTHER))
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(60):
+                lost = asyncio.Event()
+                await asyncio.gather(*(try_until_unavailable(broker, lost) for _ in range(5)))
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        await publish(broker, event("b", OTHER))
 
 
-async def test_a_connection_is_collected_in_silence(tmp_path: Path) -> None:
+async def test_a_connection_is_collected_in_silence(server: RabbitMQNode) -> None:
     """One that RabbitMQ did not let close, because it lacks memory, may be collected where no event loop runs."""
-    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
-        opened = await connection.open_connection(server.url(RABBITMQ_ADMIN.name), "test")
-        with warnings.catch_warnings(record=True) as found:
-            warnings.simplefilter("always")
-            await asyncio.to_thread(opened.__del__)  # type: ignore[attr-defined] # of the library's class
-        assert found == []
-        await opened.close()
+    opened = await connection.open_connection(server.url(RABBITMQ_ADMIN.name), "test")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        await asyncio.to_thread(opened.__del__)  # type: ignore[attr-defined] # of the library's class
+    assert found == []
+    await opened.close()
 
 
 async def test_events_are_consumed_while_none_can_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,10 +88,11 @@ async def test_events_are_consumed_while_none_can_be_published(tmp_path: Path, m
     server = RabbitMQNode(tmp_path, [RABBITMQ_ADMIN])
     async with server:
         url = server.url(RABBITMQ_ADMIN.name)
-        await provision(url, [NOTE], CONSUMERS)
+        await provision(url, [NOTE, OTHER], CONSUMERS)
         async with connect(url, "test") as broker:
             await publish(broker, *map(event, "abc"))
     monkeypatch.setattr(local.rabbitmq, "CONFIGURATION", WITHOUT_MEMORY)
+    monkeypatch.setattr(connection, "REQUEST_TIMEOUT_S", 1.0)  # a connection that has published is not let close
     async with server:
         async with connect(url, "test") as broker:
             with pytest.raises(Unavailable):
@@ -90,34 +107,32 @@ async def test_events_are_consumed_while_none_can_be_published(tmp_path: Path, m
             assert await (await subscribe(broker)).next() == (), "the broker has their acknowledgements"
 
 
-async def test_a_message_that_is_larger_than_any_event_is_refused(tmp_path: Path) -> None:
+async def test_a_message_that_is_larger_than_any_event_is_refused(server: RabbitMQNode) -> None:
     """No service fills the memory of others; the largest event is delivered."""
-    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
-        url = server.url(RABBITMQ_ADMIN.name)
-        await provision(url, [NOTE], CONSUMERS)
-        async with connect(url, "test") as broker:
-            with pytest.raises(Unavailable):
-                await broker.publish(replace(event("a"), payload=bytes(8 * EVENT_SIZE_BYTES_MAX)))
-            largest = replace(event("a"), payload=bytes(EVENT_SIZE_BYTES_MAX))
-            await publish(broker, largest)
-            delivery = await take(await subscribe(broker))
-            assert delivery.payload == largest.payload
+    async with connect(server.url(RABBITMQ_ADMIN.name), "test") as broker:
+        with pytest.raises(Unavailable):
+            await broker.publish(replace(event("a"), payload=bytes(8 * EVENT_SIZE_BYTES_MAX)))
+        largest = replace(event("a"), payload=bytes(EVENT_SIZE_BYTES_MAX))
+        await publish(broker, largest)
+        subscription = await subscribe(broker)
+        assert (await take(subscription)).payload == largest.payload
+        await subscription.ack()
 
 
-async def test_a_consumer_that_is_gone_without_a_word_is_noticed(tmp_path: Path) -> None:
+async def test_a_consumer_that_is_gone_without_a_word_is_noticed(
+    server: RabbitMQNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """RabbitMQ 3.10 may forget the consumers of a queue that is deleted and declared again. Here ours is cancelled
     behind the back of the client library, and the queue stays.
     """
-    async with RabbitMQNode(tmp_path, [RABBITMQ_ADMIN]) as server:
-        url = server.url(RABBITMQ_ADMIN.name)
-        await provision(url, [NOTE], CONSUMERS)
-        connected = await connection.open_connection(url, "test")
-        subscription = RabbitMQSubscription(connected, "test")
-        await subscription.open()
-        assert not await subscription.next(1)
-        assert subscription._channel is not None
-        channel = cast("aiormq.Channel", await subscription._channel.get_underlay_channel())
-        await channel.rpc(spec.Basic.Cancel(consumer_tag=subscription._consumer_tag, nowait=True))
-        with pytest.raises(Unavailable):
-            await subscription.next(1)
-        await subscription.close()
+    monkeypatch.setattr("mesh.events.rabbitmq.subscription.WAIT_S", 0.2)
+    connected = await connection.open_connection(server.url(RABBITMQ_ADMIN.name), "test")
+    subscription = RabbitMQSubscription(connected, "test")
+    await subscription.open()
+    assert not await subscription.next(1)
+    assert subscription._channel is not None
+    channel = cast("aiormq.Channel", await subscription._channel.get_underlay_channel())
+    await channel.rpc(spec.Basic.Cancel(consumer_tag=subscription._consumer_tag, nowait=True))
+    with pytest.raises(Unavailable):
+        await subscription.next(1)
+    await subscription.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh import background
 from mesh.database import Database
 from mesh.events import Broker, publish
 from tests.mesh.events.brokers import SERVERS, BrokerServer
@@ -34,6 +35,12 @@ async def shared_server(adapter: str, server_folder: Path) -> AsyncIterator[Brok
 
 
 @pytest.fixture
+def short_ack_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has NATS repeat sooner what was not settled, in subscriptions that are provisioned from here on."""
+    monkeypatch.setattr("mesh.events.nats.provision.ACK_WAIT_S", 2.0)
+
+
+@pytest.fixture
 async def server(shared_server: BrokerServer) -> BrokerServer:
     """Returns the emptied server: the subscription "test" gets notes, and "others" the rest."""
     await shared_server.empty(SUBSCRIPTIONS)
@@ -41,8 +48,9 @@ async def server(shared_server: BrokerServer) -> BrokerServer:
 
 
 @pytest.fixture
-async def own_server(adapter: str, tmp_path: Path) -> AsyncIterator[BrokerServer]:
-    """Returns a server that a test may kill. It is not started."""
+async def own_server(adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BrokerServer]:
+    """Returns a server that a test may kill. It is not started. Those who wait for it look for it often."""
+    monkeypatch.setattr(background, "PAUSE_MAX_S", 0.5)
     server = SERVERS[adapter](tmp_path)
     yield server
     await server.stop()

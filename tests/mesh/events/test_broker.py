@@ -171,6 +171,7 @@ async def test_a_batch_after_nak_is_redelivered_before_later_ones(broker: Broker
     assert await take_all(subscription, 7) == list("bcdefgh")
 
 
+@pytest.mark.usefixtures("short_ack_wait")
 async def test_the_batch_of_a_dead_process_goes_to_another(server: BrokerServer) -> None:
     """All its deliveries are repeated in order, before later events, which it may have been sent already."""
     async with server.connect() as other:
@@ -213,6 +214,7 @@ async def test_a_subscription_keeps_its_position(server: BrokerServer) -> None:
         assert await take_all(await subscribe(broker), 2) == ["b", "c"]
 
 
+@pytest.mark.usefixtures("short_ack_wait")
 async def test_the_delivery_of_a_dead_process_goes_to_another(server: BrokerServer) -> None:
     """A delivery that is not settled in time is repeated, before later events."""
     async with server.connect() as other:

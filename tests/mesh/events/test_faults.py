@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local.postgres import Postgres
 from mesh.database import Connection, Database
 from mesh.errors import MeshError
@@ -50,6 +52,7 @@ async def _kill_in_turn(servers: list[BrokerServer | Postgres]) -> None:
         await server.start()
 
 
+@pytest.mark.usefixtures("short_ack_wait")
 async def test_every_event_takes_effect_once_and_in_order_despite_kills(
     adapter: str,
     server_folder: Path,

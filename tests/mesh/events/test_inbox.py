@@ -37,6 +37,12 @@ TYPE = "meshwright.test.v1.Note"
 HASTY = Retries(attempts_max=3, pause_first_s=0.01, pause_max_s=0.02)
 
 
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has workers look often for events that are due to be tried again."""
+    monkeypatch.setattr("mesh.events.inbox.POLL_PAUSE_S", 0.2)
+
+
 async def note(tx: Connection, event: Event[Any]) -> None:
     """Handles a note by inserting a row."""
     await tx.execute("INSERT INTO notes (aggregate, text) VALUES ($1, $2)", event.aggregate, event.data.text)
@@ -157,6 +163,7 @@ async def test_the_events_of_a_transaction_are_limited(
 
 
 @pytest.mark.parametrize("batch_s", [0.0, 5.0])
+@pytest.mark.usefixtures("short_pauses")
 async def test_a_separate_event_has_a_transaction_to_itself(
     database: Database,
     broker: Broker,
@@ -217,6 +224,7 @@ async def test_separate_events_can_be_given_to_a_version_without_workers_for_the
         assert await noted(1) == [("notes/1", "a")]
 
 
+@pytest.mark.usefixtures("short_pauses")
 async def test_separate_events_hold_up_no_others(
     database: Database, broker: Broker, server: BrokerServer, noted: Noted
 ) -> None:
@@ -264,7 +272,7 @@ async def test_a_lock_that_others_keep_is_no_failed_try(
     assert await states(database) == [("done", 1)] * 2
 
 
-@pytest.mark.usefixtures("relay")
+@pytest.mark.usefixtures("relay", "short_pauses")
 async def test_a_failing_event_holds_back_its_aggregate_only(
     database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted
 ) -> None:
@@ -289,7 +297,7 @@ async def test_a_failing_event_holds_back_its_aggregate_only(
     assert tries >= 3
 
 
-@pytest.mark.usefixtures("relay")
+@pytest.mark.usefixtures("relay", "short_pauses")
 async def test_a_poison_event_is_set_aside_and_can_be_replayed(
     database: Database, broker: Broker, publish_notes: PublishNotes, noted: Noted, settled: Settled
 ) -> None:
@@ -413,6 +421,7 @@ async def test_a_worker_that_looked_before_a_replay_takes_no_later_event(databas
     assert await take() == ["1", "2"]
 
 
+@pytest.mark.usefixtures("short_pauses")
 async def test_a_replayed_event_does_not_run_beside_a_later_one(
     database: Database, broker: Broker, noted: Noted
 ) -> None:
@@ -435,14 +444,14 @@ async def test_a_replayed_event_does_not_run_beside_a_later_one(
         await began.wait()
         async with database.transaction() as tx:
             replayed = await inbox_table.replay(tx, None)
-        await asyncio.sleep(1.5)  # longer than the pause of the other worker
+        await asyncio.sleep(0.5)  # longer than the pause of the other worker
         go_on.set()
         await noted(1)
     assert replayed == []
     assert running["most"] == 1
 
 
-@pytest.mark.usefixtures("relay")
+@pytest.mark.usefixtures("relay", "short_pauses")
 async def test_a_handler_that_breaks_its_transaction_is_a_failed_try(
     database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled
 ) -> None:
@@ -458,7 +467,7 @@ async def test_a_handler_that_breaks_its_transaction_is_a_failed_try(
     assert letter.last_error.startswith("UniqueViolationError")
 
 
-@pytest.mark.usefixtures("relay")
+@pytest.mark.usefixtures("relay", "short_pauses")
 async def test_a_handler_that_hangs_is_a_failed_try(
     database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -608,7 +617,8 @@ async def test_a_consumer_that_was_away_catches_up_in_order(
             await broker.publish(Envelope(str(number), TYPE, "test", f"notes/{aggregate}", now, payload, None))
 
     async def caught_up() -> bool:
-        return len(await notes(database)) >= count
+        async with database.transaction() as tx:
+            return bool(await tx.fetchval("SELECT count(*) FROM notes") >= count)
 
     await asyncio.gather(*map(publish_to_broker, range(aggregates)))
     async with server.connect() as second, inbox(database, broker), inbox(database, second):
@@ -619,6 +629,7 @@ async def test_a_consumer_that_was_away_catches_up_in_order(
         assert [text for of, text in everything if of == f"notes/{aggregate}"] == expected
 
 
+@pytest.mark.usefixtures("short_pauses")
 async def test_a_neighbour_of_a_failed_event_takes_effect_once(
     database: Database, broker: Broker, settled: Settled
 ) -> None:
@@ -814,7 +825,7 @@ async def test_a_handler_continues_the_trace(database: Database, broker: Broker,
         assert await seen == traceparent
 
 
-@pytest.mark.usefixtures("relay")
+@pytest.mark.usefixtures("relay", "short_pauses")
 async def test_outcomes_are_counted(
     database: Database, broker: Broker, publish_notes: PublishNotes, eventually: Eventually
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -9,8 +10,15 @@ T = TypeVar("T")
 
 def living(*kinds: type[T]) -> list[T]:
     """Returns the objects of these types and their subtypes."""
+    types = {subtype for kind in kinds for subtype in _subtypes(kind)}  # issubclass() of every object would take long
     # By type(): isinstance() would dereference weak proxies, whose objects may be gone.
-    return [each for each in gc.get_objects() if issubclass(type(each), kinds)]
+    return [each for each in gc.get_objects() if type(each) in types]
+
+
+def _subtypes(kind: type[T]) -> Iterator[type[T]]:
+    yield kind
+    for subtype in type.__subclasses__(kind):
+        yield from _subtypes(subtype)
 
 
 def alive(*kinds: type) -> int:

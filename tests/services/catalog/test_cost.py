@@ -1,11 +1,17 @@
 """The cost of public reads, by the rows that a real PostgreSQL reads of many products."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import asyncpg
 import pytest
 
+from local.postgres import Postgres
 from mesh.database import Connection, Database
 from mesh.errors import InvalidArgument
+from mesh.migrations import MESH_FOLDER, migrate
 from mesh.pagination import read_page
+from mesh.settings import DatabaseSettings
 from services.catalog import storage
 from services.catalog.listing import Listing
 from services.catalog.storage import FOUND_MAX, RANKED_MAX
@@ -15,12 +21,16 @@ PRODUCTS = 30_000
 DEPTH = 20
 
 
-@pytest.fixture
-async def filled(database: Database, database_url: str) -> Database:
-    """Fills a catalog with many products: one in ten thousand is a zebra, one in fifty is deleted, all are of the same
-    day.
+@pytest.fixture(scope="module")
+async def filled(postgres: Postgres) -> AsyncIterator[Database]:
+    """Opens a catalog with many products, which tests only read: one in ten thousand is a zebra, one in fifty is
+    deleted, all are of the same day.
     """
-    connection = await asyncpg.connect(database_url)  # without the limits of a call: a busy machine needs its time
+    name = "many_products"
+    await postgres.create_databases(name)
+    url = postgres.url(name)
+    migrate(url, [MESH_FOLDER, Path("services", "catalog", "migrations")])
+    connection = await asyncpg.connect(url)  # without the limits of a call: a busy machine needs its time
     try:
         await connection.execute(f"""
             INSERT INTO products (
@@ -35,7 +45,8 @@ async def filled(database: Database, database_url: str) -> Database:
         await connection.execute("ANALYZE products")
     finally:
         await connection.close()
-    return database
+    async with Database.open(DatabaseSettings(database_url=url), "catalog") as database:
+        yield database
 
 
 async def rows_read(tx: Connection) -> int:
@@ -162,10 +173,10 @@ async def test_a_search_by_titles_and_by_all_texts_reads_twice_as_many_at_most(
 
 
 @pytest.mark.parametrize("words", ["-zebra", "saw or -zebra", " ".join(f"word{n}" for n in range(40))])
-async def test_a_search_that_costs_too_much_is_refused(database: Database, words: str) -> None:
+async def test_a_search_that_costs_too_much_is_refused(filled: Database, words: str) -> None:
     """A search only for products without a word, or for dozens of words, is rejected with advice."""
     page = read_page(10, "", query=(words,), key_types=storage.SEARCH_KEY_TYPES)
     with pytest.raises(InvalidArgument) as caught:
-        async with database.transaction() as tx:
+        async with filled.transaction() as tx:
             await storage.search(tx, words, page)
     assert [violation.field for violation in caught.value.violations] == ["query"]

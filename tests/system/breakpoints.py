@@ -63,10 +63,13 @@ class Breakpoint:
         await self._session.execute(statement)
 
     async def _reached(self) -> int:
-        """Returns the process id of the backend that waits."""
+        """Returns the process id of the backend that waits, once there is one. A process that was killed need not pause
+        before.
+        """
         query = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted LIMIT 1"
         async with asyncio.timeout(WAIT_TIMEOUT_S):
             while (backend := await self._session.fetchval(query, LOCK)) is None:
+                self._mesh.hasten(self._service)
                 await asyncio.sleep(POLL_S)
         return int(backend)
 

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
 import httpx
 import psutil
 
 from demo import audit
 from local.home import Home
 from local.ports import free_ports
-from local.state import ProcessState, State
+from local.postgres import Postgres
+from local.state import CRASH_LOOP_MIN, ProcessState, State
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 90.0
@@ -33,6 +35,7 @@ class Mesh:
     def __init__(self, home: Path, *, checkout: Path = ROOT, **environment: str) -> None:
         self.home = home
         self._killed: dict[str, int] = {}
+        self._hastened: dict[str, int] = {}
         self.output = (home.parent / "output.txt").open("w+")
         self.supervisor = subprocess.Popen(
             [sys.executable, "-m", "local", "up"],
@@ -89,7 +92,17 @@ class Mesh:
         """Waits until a killed process has a successor that is ready."""
         eventually(lambda: self._is_back(name) and self.answers_ready(name))
 
+    def hasten(self, name: str) -> None:
+        """Ends the pause before the next start of a process that was killed again and again, as `make restart` does."""
+        state = self.process(name)
+        looping = state.pid is None and state.crashes >= CRASH_LOOP_MIN
+        if looping and self._hastened.get(name) != state.restarts:
+            self._hastened[name] = state.restarts
+            Home(self.home).request_restart(name)
+            self.supervisor.send_signal(signal.SIGUSR1)
+
     def _is_back(self, name: str) -> bool:
+        self.hasten(name)
         state = self.process(name)
         return state.ready and state.pid != self._killed.get(name)
 
@@ -100,6 +113,15 @@ class Mesh:
             return url is None or httpx.get(url).status_code == 200
         except httpx.TransportError:
             return False
+
+    async def execute(self, service: str, statement: str) -> None:
+        """Executes a statement in the database of a service."""
+        server = Postgres(self.home / "data" / Postgres.name, self.process(Postgres.name).port)
+        connection = await asyncpg.connect(server.url(service))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
 
     @contextlib.contextmanager
     def replica(self, name: str) -> Iterator["Replica"]:

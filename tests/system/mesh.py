@@ -27,6 +27,14 @@ ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 90.0
 WAIT_TIMEOUT_S = 60.0
 PASSWORD = "correct horse battery"
+END_LEASES = {
+    "notifications": """
+        UPDATE webhook_endpoints SET lease_expire_time = now() WHERE lease_expire_time > now();
+        UPDATE outgoing_messages SET due_time = now() WHERE due_time > now()
+    """,
+    "payments": "UPDATE payments SET due_time = now() WHERE due_time > now()",
+}
+"""Statements that end what a process of a service has taken for half a minute or longer, by the service."""
 
 
 class Mesh:
@@ -114,12 +122,12 @@ class Mesh:
         except httpx.TransportError:
             return False
 
-    async def execute(self, service: str, statement: str) -> None:
-        """Executes a statement in the database of a service."""
+    async def end_leases(self, service: str) -> None:
+        """Ends the leases of a process that was killed, as time does, so that its successor need not wait for that."""
         server = Postgres(self.home / "data" / Postgres.name, self.process(Postgres.name).port)
         connection = await asyncpg.connect(server.url(service))
         try:
-            await connection.execute(statement)
+            await connection.execute(END_LEASES[service])
         finally:
             await connection.close()
 

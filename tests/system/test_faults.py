@@ -149,7 +149,7 @@ def test_a_broker_that_hangs_delays_the_mail_only(mesh: Mesh) -> None:
         assert len(mesh.mails(customer.email)) == 1
 
 
-def test_a_killed_consumer_sends_each_mail_once(mesh: Mesh) -> None:
+async def test_a_killed_consumer_sends_each_mail_once(mesh: Mesh) -> None:
     """notifications is killed while mails are due; all are sent by its successor."""
     with contextlib.ExitStack() as stack:
         customers = [stack.enter_context(Client(mesh)) for _ in range(5)]
@@ -157,6 +157,7 @@ def test_a_killed_consumer_sends_each_mail_once(mesh: Mesh) -> None:
             customer.register()
             if number == 2:
                 mesh.kill("notifications")
+                await mesh.end_leases("notifications")
         eventually(lambda: all(mesh.mails(customer.email) for customer in customers))
 
 

@@ -143,7 +143,7 @@ def test_orders_are_sent_to_webhooks(reachable_mesh: Mesh, receiver: Receiver) -
 
 
 @pytest.mark.timeout(300)
-def test_no_webhook_is_lost_when_the_service_is_killed(reachable_mesh: Mesh, receiver: Receiver) -> None:
+async def test_no_webhook_is_lost_when_the_service_is_killed(reachable_mesh: Mesh, receiver: Receiver) -> None:
     """A service that is killed while it delivers has a successor that delivers the rest, with the same ids."""
     orders = 10
     with Client(reachable_mesh) as customer, Client(reachable_mesh) as staff:
@@ -157,6 +157,7 @@ def test_no_webhook_is_lost_when_the_service_is_killed(reachable_mesh: Mesh, rec
             if number == orders // 2:
                 eventually(lambda: receiver.received)
                 reachable_mesh.kill("notifications")
+                await reachable_mesh.end_leases("notifications")
         reachable_mesh.wait_until_ready("notifications")
         eventually(lambda: len({headers["webhook-id"] for headers, _ in receiver.received}) == orders, 240)
         listed = customer.get(f"/v1/{endpoint}/deliveries").json()["deliveries"]

@@ -106,12 +106,15 @@ def test_only_staff_see_why_a_payment_is_flagged(staff: Client, customer: Client
     assert balances(staff, seen["name"]) == {}
 
 
-def test_a_killed_service_charges_once(mesh: Mesh, staff: Client, customer: Client, product: dict[str, Any]) -> None:
+async def test_a_killed_service_charges_once(
+    mesh: Mesh, staff: Client, customer: Client, product: dict[str, Any]
+) -> None:
     """After a kill at any moment, each order is confirmed and the ledger has one capture for it."""
     placed = []
     for _ in range(3):
         placed += [customer.order(product, payment_method="card_timeout").json()["name"] for _ in range(4)]
         mesh.kill("payments")
+        await mesh.end_leases("payments")
         mesh.wait_until_ready("payments")
     for name in placed:
         order = customer.wait_for_order(name, "STATE_CONFIRMED")

@@ -37,12 +37,14 @@ def test_a_welcome_mail_follows_a_registration(rabbitmq_mesh: Mesh) -> None:
 
 
 @pytest.mark.parametrize("victim", ["rabbitmq", "notifications"])
-def test_a_kill_delays_the_mail_only(rabbitmq_mesh: Mesh, victim: str) -> None:
+async def test_a_kill_delays_the_mail_only(rabbitmq_mesh: Mesh, victim: str) -> None:
     """Each mail is sent when the killed process is back, and once unless its sender was killed right after it."""
     before = [registered(rabbitmq_mesh) for _ in range(3)]
     rabbitmq_mesh.kill(victim)
     if victim == "rabbitmq":  # no public write needs the broker
         before.append(registered(rabbitmq_mesh))
+    else:
+        await rabbitmq_mesh.end_leases(victim)
     rabbitmq_mesh.wait_until_ready(victim)
     for email in [*before, registered(rabbitmq_mesh)]:
         sent = eventually(partial(rabbitmq_mesh.mails, email))

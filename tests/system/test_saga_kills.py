@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.system.breakpoints import Breakpoint, Change, breakpoint_at
-from tests.system.mesh import Client, Mesh, check_invariants, eventually
+from tests.system.mesh import END_LEASES, Client, Mesh, check_invariants, eventually
 
 PLACE = Change("orders", "orders", "NEW.pending_step = 'stock'")
 PURCHASE = {
@@ -80,8 +80,8 @@ async def kill_twice(mesh: Mesh, breakpoint_: Breakpoint, change: Change) -> Non
 
 async def end_lease(breakpoint_: Breakpoint, change: Change) -> None:
     """Saves us the half minute for which the killed process has taken a payment."""
-    if change.service == "payments":
-        await breakpoint_.execute("UPDATE payments SET due_time = now() WHERE due_time > now()")
+    if change.service in END_LEASES:
+        await breakpoint_.execute(END_LEASES[change.service])
 
 
 def count_orders(customer: Client) -> int:

@@ -14,6 +14,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -139,11 +140,17 @@ def _place(usage: ReasonUsage) -> str:
     return SHARED if others or first in (EDGE, EVERY_PROCESS) else f"services/{first}/errors.toml"
 
 
+@cache
+def _nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Returns all nodes of a module, which are looked at several times."""
+    return tuple(ast.walk(tree))
+
+
 def _classes(trees: Iterable[ast.Module]) -> dict[str, frozenset[str]]:
     """Returns the classes of errors and violations, each with the base class that determines its status."""
     found = {name: frozenset({name}) for name in KINDS} | {HTTP_ERROR: frozenset({HTTP_ERROR})}
     found |= {FIELD: frozenset({FIELD}), "InvalidValue": frozenset({FIELD})}
-    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+    for node in (node for tree in trees for node in _nodes(tree) if isinstance(node, ast.ClassDef)):
         for base in node.bases:
             if isinstance(base, ast.Name) and base.id in found:
                 found.setdefault(node.name, found[base.id])
@@ -153,7 +160,7 @@ def _classes(trees: Iterable[ast.Module]) -> dict[str, frozenset[str]]:
 def _helpers(tree: ast.Module, known: Kinds) -> dict[str, frozenset[str]]:
     """Returns the functions of a module that take a reason and create errors or violations with it."""
     found = {}
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.FunctionDef) and _takes_reason(node):
             calls = [call for call in ast.walk(node) if isinstance(call, ast.Call) and _callee(call) in known]
             passed = [call for call in calls if any(_is_name(value, "reason") for value in _arguments(call))]
@@ -165,9 +172,9 @@ def _helpers(tree: ast.Module, known: Kinds) -> dict[str, frozenset[str]]:
 def _computed(tree: ast.Module, known: Kinds) -> Iterator[int]:
     """Yields the lines of errors whose reason is not a constant, a parameter or the reason of another error."""
     constants = _constants(tree)
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _takes_reason(node)]
+    functions = [node for node in _nodes(tree) if isinstance(node, ast.FunctionDef) and _takes_reason(node)]
     passed_on = {id(call) for function in functions for call in ast.walk(function)}
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _callee(node) in known):
+    for call in (node for node in _nodes(tree) if isinstance(node, ast.Call) and _callee(node) in known):
         for value in (keyword.value for keyword in call.keywords if keyword.arg == "reason"):
             is_passed_on = _is_name(value, "reason") and id(call) in passed_on
             is_of_another = isinstance(value, ast.Attribute) and value.attr == "reason"
@@ -182,7 +189,7 @@ def _takes_reason(function: ast.FunctionDef) -> bool:
 def _sent(tree: ast.Module, known: Kinds) -> Iterator[tuple[ast.Call, str, str]]:
     """Yields each call that creates an error or a violation with a reason, its kind, and the reason."""
     constants = _constants(tree)
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    for call in (node for node in _nodes(tree) if isinstance(node, ast.Call)):
         for value in _arguments(call):
             for text in _texts(value, constants):
                 for kind in known.get(_callee(call), ()):

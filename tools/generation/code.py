@@ -30,6 +30,7 @@ class ServiceCode:
         """Raises WrongDeclarations if a file can't be read or is not Python."""
         paths = sorted((root / "services" / name).rglob("*.py"))
         self._trees = {(relative := path.relative_to(root).as_posix()): _parse(path, relative) for path in paths}
+        self._names = {path: list(_names(tree)) for path, tree in self._trees.items()}
 
     def calls(self, methods: Mapping[tuple[str, str], DescMethod]) -> Iterator[tuple[DescMethod, Place]]:
         """Yields the calls of generated clients. `methods` are those of all contracts, by the full name of the client's
@@ -39,7 +40,7 @@ class ServiceCode:
         except attributes of `self`, which are the file's own.
         """
         for path, tree in self._trees.items():
-            clients = {name for name, _ in _generated(tree) if name.endswith(CLIENT_SUFFIX)}
+            clients = {name for name, _ in _generated(self._names[path]) if name.endswith(CLIENT_SUFFIX)}
             for node in ast.walk(tree):
                 if not isinstance(node, ast.Attribute) or _is_self(node.value):
                     continue
@@ -49,14 +50,14 @@ class ServiceCode:
 
     def messages(self) -> Iterator[tuple[str, Place]]:
         """Yields the generated messages that the code uses, by their full names."""
-        for path, tree in self._trees.items():
-            for name, line in _generated(tree):
+        for path, names in self._names.items():
+            for name, line in _generated(names):
                 yield name, Place(path, line)
 
     def uses(self, package: str, name: str) -> bool:
         """Returns whether the code uses a name of this package or of one of its modules."""
-        names = (full for tree in self._trees.values() for full, _ in _names(tree))
-        return any(full.startswith(f"{package}.") and full.endswith(f".{name}") for full in names)
+        used = (full for names in self._names.values() for full, _ in names)
+        return any(full.startswith(f"{package}.") and full.endswith(f".{name}") for full in used)
 
 
 def read_code(root: Path, services: Iterable[Service]) -> dict[str, ServiceCode]:
@@ -88,9 +89,9 @@ def _parse(path: Path, relative: str) -> ast.Module:
     raise WrongDeclarations([problem])
 
 
-def _generated(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yields the names of generated modules in a file: the full name in the contract, and the line."""
-    for full, line in _names(tree):
+def _generated(names: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Yields those of a file's names that are of generated modules: the full name in the contract, and the line."""
+    for full, line in names:
         module, _, name = full.rpartition(".")
         if package := _package(module):
             yield f"{package}.{name}", line
@@ -100,8 +101,9 @@ def _names(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Yields the full names that a file imports, or accesses through an imported module or package, as in
     catalog_grpc.CatalogServiceClient, with the line.
     """
-    imported = {local: full for local, full, _ in _imports(tree)}
-    yield from ((full, line) for _, full, line in _imports(tree))
+    imports = list(_imports(tree))
+    imported = {local: full for local, full, _ in imports}
+    yield from ((full, line) for _, full, line in imports)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield _dotted(node, imported), node.lineno

@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, settings
 
 from local.nats import Nats
 from local.postgres import SUPERUSER, Postgres
-from mesh.database import Database
+from mesh.database import Database, Session
 from mesh.migrations import MESH_FOLDER, migrate
 from mesh.settings import DatabaseSettings
 from tests import memory
@@ -56,31 +56,59 @@ async def postgres(server_folder: Path) -> AsyncIterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
+async def _superuser(postgres: Postgres) -> AsyncIterator[Session]:
+    connection = await asyncpg.connect(postgres.url("postgres", SUPERUSER))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
 def _database_names() -> Iterator[str]:
     return (f"test_{number}" for number in itertools.count(1))
 
 
 @pytest.fixture
-async def database_url(postgres: Postgres, _database_names: Iterator[str]) -> AsyncIterator[str]:
-    """A fresh, empty database and the role that owns it."""
-    name = next(_database_names)
-    await postgres.create_databases(name)
-    yield postgres.url(name)
+async def _database_name(postgres: Postgres, _superuser: Session, _database_names: Iterator[str]) -> AsyncIterator[str]:
+    """The name of the test's database, for what creates it first."""
+    yield (name := next(_database_names))
     if memory.holds(postgres.folder):  # a disk removes them sooner all at once, at the end
-        connection = await asyncpg.connect(postgres.url("postgres", SUPERUSER))
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.close()
+        await _superuser.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture
-async def open_database(database_url: str) -> AsyncIterator[Callable[..., Awaitable[Database]]]:
+async def database_url(postgres: Postgres, _database_name: str) -> str:
+    """A fresh database and the role that owns it. It is empty unless `open_database` has been called."""
+    await postgres.create_databases(_database_name)
+    return postgres.url(_database_name)
+
+
+@pytest.fixture(scope="session")
+def _templates() -> set[str]:
+    """The databases that have all tables of a service, to be copied: this takes less time than to migrate."""
+    return set()
+
+
+@pytest.fixture
+async def open_database(
+    postgres: Postgres, _superuser: Session, _database_name: str, _templates: set[str]
+) -> AsyncIterator[Callable[..., Awaitable[Database]]]:
     """Opens the test's database; it has the mesh's tables and those of the service that is named, if one is."""
+    name = _database_name
     async with AsyncExitStack() as stack:
 
         async def open_(service: str | None = None) -> Database:
             folders = [MESH_FOLDER, *([Path("services", service, "migrations")] if service else [])]
-            migrate(database_url, folders)
-            settings = DatabaseSettings(database_url=database_url)
+            if (template := f"template_{service or 'mesh'}") not in _templates:
+                await postgres.create_databases(template)
+                migrate(postgres.url(template), folders)
+                _templates.add(template)
+            if await _superuser.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+                migrate(postgres.url(name), folders)
+            else:
+                await _superuser.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+                await postgres.create_databases(name)  # its role, which then may do what the owner of the tables may
+                await _superuser.execute(f"ALTER DATABASE {name} OWNER TO {name}; GRANT {template} TO {name}")
+            settings = DatabaseSettings(database_url=postgres.url(name))
             return await stack.enter_async_context(Database.open(settings, service or "test"))
 
         yield open_

@@ -10,6 +10,7 @@ import asyncpg
 
 from mesh.contract.events import publisher_of
 from mesh.telemetry.correlation import bound, is_safe, safe_request_id
+from mesh.telemetry.origin import Origin
 
 ATTRIBUTE_LENGTH_MAX = 256
 
@@ -50,9 +51,9 @@ class Envelope:
         return attributes | {name: value for name, value in optional.items() if value}
 
     @property
-    def trace_headers(self) -> Mapping[str, str]:
-        """Returns the trace of the event as headers, empty if it has none."""
-        return {"traceparent": self.traceparent} if self.traceparent else {}
+    def origin(self) -> Origin:
+        """Returns what caused the event."""
+        return Origin(self.request_id, self.traceparent)
 
     @contextmanager
     def correlated(self) -> Iterator[None]:
@@ -60,7 +61,8 @@ class Envelope:
         the request id.
         """
         request_id = safe_request_id(self.request_id or self.id)
-        with bound(request_id, self.trace_headers, event_id=self.id, event_type=self.type, aggregate=self.aggregate):
+        facts = {"event_id": self.id, "event_type": self.type, "aggregate": self.aggregate}
+        with bound(request_id, self.origin.trace_headers, **facts):
             yield
 
     @classmethod

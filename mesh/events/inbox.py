@@ -237,7 +237,7 @@ class Inbox:
 
     async def _handle(self, tx: Connection, envelope: Envelope) -> None:
         event, handler = self._decode(envelope)
-        with envelope.correlated(), tracing.span(f"process {event.type}", "CONSUMER", envelope.trace_headers):
+        with envelope.correlated(), tracing.span(f"process {event.type}", "CONSUMER", envelope.origin.trace_headers):
             try:
                 async with asyncio.timeout(HANDLER_TIMEOUT_S):
                     await handler(tx, event)

@@ -10,7 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from local.postgres import SUPERUSER, Postgres
+from local.postgres import SUPERUSER
 from tests.system.mesh import WAIT_TIMEOUT_S, Mesh
 
 LOCK: Final = 20261128
@@ -83,8 +83,7 @@ class Breakpoint:
 @contextlib.asynccontextmanager
 async def breakpoint_at(mesh: Mesh, change: Change) -> AsyncIterator[Breakpoint]:
     """Sets a breakpoint, and removes it at the end."""
-    server = Postgres(mesh.home / "data" / Postgres.name, mesh.process(Postgres.name).port)
-    session = await asyncpg.connect(server.url(change.service, SUPERUSER))
+    session = await asyncpg.connect(mesh.postgres.url(change.service, SUPERUSER))
     try:
         await session.execute(
             f"""

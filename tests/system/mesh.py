@@ -122,12 +122,20 @@ class Mesh:
         except httpx.TransportError:
             return False
 
+    @property
+    def postgres(self) -> Postgres:
+        """Returns the database server of the mesh, for its URLs."""
+        return Postgres(self.home / "data" / Postgres.name, self.process(Postgres.name).port)
+
     async def end_leases(self, service: str) -> None:
         """Ends the leases of a process that was killed, as time does, so that its successor need not wait for that."""
-        server = Postgres(self.home / "data" / Postgres.name, self.process(Postgres.name).port)
-        connection = await asyncpg.connect(server.url(service))
+        await self.execute(service, END_LEASES[service])
+
+    async def execute(self, service: str, statement: str) -> None:
+        """Executes a statement in the database of a service, as its role."""
+        connection = await asyncpg.connect(self.postgres.url(service))
         try:
-            await connection.execute(END_LEASES[service])
+            await connection.execute(statement)
         finally:
             await connection.close()
 

@@ -10,7 +10,7 @@ from demo import audit, chaos
 from demo.databases import opened
 from local.declarations.checkout import read_services
 from local.home import Home
-from local.postgres import SUPERUSER, Postgres
+from local.postgres import SUPERUSER
 from tests.system.mesh import ROOT, Client, Mesh, home_below
 
 SEED = 20261128
@@ -87,7 +87,7 @@ CORRUPTIONS = [
 @pytest.mark.usefixtures("sold")
 async def test_the_audit_finds_what_is_broken(broken_mesh: Mesh, invariant: str, service: str, statement: str) -> None:
     """A corrupted row breaks the invariant about it, which holds before."""
-    server = Postgres(broken_mesh.home / "data" / Postgres.name, broken_mesh.process(Postgres.name).port)
+    server = broken_mesh.postgres
     urls = {each.name: server.url(each.name, SUPERUSER) for each in read_services(ROOT) if each.declaration.database}
     async with opened(urls) as databases:
         before = await audit.audit(databases, audit.SETTLE_S)

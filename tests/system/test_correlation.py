@@ -4,7 +4,6 @@ import asyncio
 import re
 import uuid
 
-import asyncpg
 import pytest
 
 from tests.system.mesh import Client, Mesh, eventually
@@ -29,17 +28,7 @@ def trace_of(line: str) -> str:
 
 def alter_catalog(mesh: Mesh, statement: str) -> None:
     """Changes the catalog's schema, as a faulty migration would."""
-
-    async def run() -> None:
-        password = (mesh.home / "data" / "postgres" / "passwords" / "catalog").read_text().strip()
-        port = mesh.process("postgres").port
-        connection = await asyncpg.connect(f"postgresql://catalog:{password}@127.0.0.1:{port}/catalog")
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(run())
+    asyncio.run(mesh.execute("catalog", statement))
 
 
 @pytest.mark.parametrize("given", ["", "support-case/4711"])

@@ -17,12 +17,9 @@ from mesh.events.nats.provision import provision
 from mesh.events.nats.stream import STREAM
 from mesh.events.nats.users import PROVISIONER, provisioner
 from tests.broker import ADMIN
+from tests.mesh.events.keep import KEEP
 
 ROOT = Path(__file__).resolve().parents[4]
-KEEP = (
-    *(sys.executable, "-c"),
-    "import sys; from mesh.events import provision; provision.KEEP_PAUSE_S = 0.2; sys.exit(provision.main(['--keep']))",
-)
 
 
 @pytest.fixture

@@ -21,15 +21,12 @@ from mesh.events.rabbitmq.rabbitmq import RabbitMQ
 from mesh.events.rabbitmq.topology import route
 from mesh.events.rabbitmq.users import PROVISIONER, provisioner
 from tests.broker import RABBITMQ_ADMIN
+from tests.mesh.events.keep import KEEP
 
 ROOT = Path(__file__).resolve().parents[4]
 CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
 SERVICES = participants(CONTRACTS)
 COMMAND = (sys.executable, "-m", "mesh.events.provision")
-KEEP = (
-    *(sys.executable, "-c"),
-    "import sys; from mesh.events import provision; provision.KEEP_PAUSE_S = 0.2; sys.exit(provision.main(['--keep']))",
-)
 ONE, TWO = "meshwright.x.v1.One", "acme.x.v1.Two"
 
 

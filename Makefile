@@ -3,6 +3,9 @@
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)) python3)
 VENV := .venv/bin
+# Bytecode is cached also where the environment turns that off, as images of Python do: without it, each of the mesh's
+# processes would compile its code at each start.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(VENV):$(CURDIR)/.tools/bin:$(PATH)
 COMPILE := pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links

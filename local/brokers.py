@@ -1,10 +1,11 @@
-"""The brokers that `make up` can run. The setting BROKER selects one."""
+"""The brokers that `make up` can run. The setting BROKER selects one.
+
+What needs a broker's client library is imported where the broker is chosen, so that only one is loaded.
+"""
 
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from local.event_reader import EVENT_READER
-from local.event_tap import EVENT_TAP, TAP_POLICY
 from local.home import Home
 from local.nats import Nats
 from local.rabbitmq import RabbitMQServer
@@ -26,7 +27,11 @@ def broker(home: Home, services: Sequence[Participant], ports: dict[str, int]) -
     name = chosen()
     port = ports[PORTS[name]]
     if name == "nats":
+        from local.event_reader import EVENT_READER
+
         return Nats(home.data(name), (*nats.users(services), EVENT_READER), port)
+    from local.event_tap import EVENT_TAP, TAP_POLICY
+
     return RabbitMQServer(home.data(name), (*rabbitmq.users(services), EVENT_TAP), port, policies=(TAP_POLICY,))
 
 

@@ -15,9 +15,9 @@ from local.home import Home
 from local.ports import LOOPBACK
 from local.postgres import Postgres
 from local.supervised_process import MeshProcess
-from mesh.migrations import MESH_FOLDER
 
 MAIL_PAGE_SECRET = "mail-page"
+MESH_MIGRATIONS = Path("mesh", "migrations", "schema")  # mesh.migrations would import the migrator at each start
 Services: TypeAlias = Sequence[Service]
 
 COMMON = {
@@ -147,4 +147,4 @@ def _tokens(ports: Mapping[str, int]) -> dict[str, str]:
 def migrations(services: Services) -> tuple[Path, ...]:
     """Returns the files that define the schemas of the databases."""
     own = (Path("services", service.name, "migrations") for service in services if service.declaration.database)
-    return tuple(sorted(path for folder in (MESH_FOLDER, *own) for path in folder.glob("*.sql")))
+    return tuple(sorted(path for folder in (MESH_MIGRATIONS, *own) for path in folder.glob("*.sql")))

@@ -25,9 +25,11 @@ class Refresh:
         self._ended_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> asyncio.Task[None] | None:
-        """Returns the current run, or begins one; returns None during the pause."""
-        if self._task is None and time.monotonic() - self._ended_at >= self._pause_s:
+    def begin(self, pause_s: float | None = None) -> asyncio.Task[None] | None:
+        """Returns the current run, or begins one; returns None during the pause. `pause_s` replaces the usual one."""
+        if pause_s is None:
+            pause_s = self._pause_s
+        if self._task is None and time.monotonic() - self._ended_at >= pause_s:
             self._task = asyncio.create_task(self._run(), context=Context())
         return self._task
 

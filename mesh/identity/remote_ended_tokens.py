@@ -99,7 +99,8 @@ class RemoteEndedTokens:
                     continue
                 # The issuer did not wait: it is stopping, or has too many readers.
             await asyncio.sleep(self._pause_s)
-            self._pause_s = min(2 * self._pause_s, self.PAUSE_MAX_S)
+            if time.monotonic() >= self._ready_without_at:  # before, the issuer may be starting, too
+                self._pause_s = min(2 * self._pause_s, self.PAUSE_MAX_S)
 
     async def _poll(self) -> bool:
         """Adds the entries that are new since the last poll; returns whether there may be more at once. The list is

@@ -23,12 +23,14 @@ class RemoteKeySet:
     fetch at a time, and a pause of REFRESH_MIN_S after each. While the URL does not answer, the known keys stay valid.
 
     As a component of a process, it fetches the set at the start, and the process is not ready before: otherwise the
-    first calls to a new replica would wait for it. After READY_WITHOUT_S the process is ready without, because it can
+    first calls to a new replica would wait for it. Until then, checks of readiness fetch it, after pauses of
+    STARTING_PAUSE_S. After READY_WITHOUT_S the process is ready without, because it can
     still answer calls that need no token.
     """
 
     name = "keys of access tokens"
     REFRESH_MIN_S = 1.0
+    STARTING_PAUSE_S = 0.1
     REFRESH_AGE_S = 300.0
     TIMEOUT_S = 3.0
 
@@ -58,7 +60,7 @@ class RemoteKeySet:
     async def check(self) -> None:
         """Raises Unavailable until the set has been fetched once, for READY_WITHOUT_S at most."""
         if not self._keys and time.monotonic() < self._ready_without_at:
-            self._refresh.begin()
+            self._refresh.begin(self.STARTING_PAUSE_S)
             raise Unavailable("The keys of the issuer have not been fetched yet.")
 
     def revision(self) -> int:

@@ -249,3 +249,20 @@ async def test_a_new_process_is_ready_when_it_has_the_list() -> None:
         endpoint.status = 200
         await ended.ready()
         await ended.check()
+
+
+async def test_the_first_list_is_soon_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the issuer fails while it starts at the same time, the pauses stay short. By doubling, the last of
+    these would take hours.
+    """
+    monkeypatch.setattr(RemoteEndedTokens, "PAUSE_FIRST_S", 0.001)
+    monkeypatch.setattr(RemoteEndedTokens, "PAUSE_MAX_S", 3600.0)
+    monkeypatch.setattr("mesh.identity.remote_ended_tokens.READY_WITHOUT_S", 60.0)
+    endpoint = ListEndpoint()
+    endpoint.status = 503
+    async with endpoint.served() as url, RemoteEndedTokens(url) as ended, asyncio.timeout(50):
+        while len(endpoint.queries) < 24:
+            await asyncio.sleep(0.01)
+        endpoint.status = 200
+        await ended.ready()
+        await ended.check()

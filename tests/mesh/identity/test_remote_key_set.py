@@ -159,6 +159,23 @@ async def test_a_new_process_is_ready_when_it_has_the_keys(issuer: Issuer, monke
         endpoint.open.set()
 
 
+async def test_keys_that_are_missing_at_the_start_are_soon_fetched_again(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An issuer that starts at the same time delays the process only until its keys are there."""
+    monkeypatch.setattr(RemoteKeySet, "REFRESH_MIN_S", 60.0)
+    monkeypatch.setattr("mesh.identity.remote_key_set.READY_WITHOUT_S", 60.0)
+    endpoint = Endpoint(issuer.jwks())
+    endpoint.status = 503
+    async with endpoint.served() as url, RemoteKeySet(url) as keys, asyncio.timeout(20):
+        while len(endpoint.requests) < 2:
+            with pytest.raises(Unavailable):
+                await keys.check()
+            await asyncio.sleep(0.01)
+        endpoint.status = 200
+        await eventually(keys.check)
+
+
 async def test_a_process_is_ready_without_keys_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the issuer is away, calls that need no token are answered."""
     monkeypatch.setattr("mesh.identity.remote_key_set.READY_WITHOUT_S", 0.3)

@@ -23,9 +23,9 @@ class RemoteKeySet:
     fetch at a time, and a pause of REFRESH_MIN_S after each. While the URL does not answer, the known keys stay valid.
 
     As a component of a process, it fetches the set at the start, and the process is not ready before: otherwise the
-    first calls to a new replica would wait for it. Until then, checks of readiness fetch it, after pauses of
-    STARTING_PAUSE_S. After READY_WITHOUT_S the process is ready without, because it can
-    still answer calls that need no token.
+    first calls to a new replica would wait for it. Each check of readiness then fetches it again, but no sooner than
+    STARTING_PAUSE_S after the last fetch. After READY_WITHOUT_S the process is ready without, because it can still
+    answer calls that need no token.
     """
 
     name = "keys of access tokens"

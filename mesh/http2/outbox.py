@@ -107,4 +107,7 @@ class Outbox:
         if size < LARGE_BYTES:
             self._transport.write(b"".join(frames))
         else:
-            self._transport.writelines(frames)
+            # The last by write(): before Python 3.12.9 and 3.13.2, asyncio's writelines() does not pause the protocol
+            # (CVE-2024-12254), and data for a peer that does not read would have no limit.
+            self._transport.writelines(frames[:-1])
+            self._transport.write(frames[-1])

@@ -5,12 +5,13 @@ PROTOCOL-HTTP2.md.
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 from mesh.errors import Metadata
 from mesh.http2.faults import ErrorCode, StreamFault
-from mesh.http2.hpack import encode_name, encode_string
+from mesh.http2.hpack import Field, encode_name, encode_string
 
 LIST_BYTES_MAX: Final = 16_384
 """The limit on a list of headers, which is announced as SETTINGS_MAX_HEADER_LIST_SIZE. It is that of gRPC's library."""
@@ -19,6 +20,7 @@ LIST_BYTES_MAX: Final = 16_384
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 # Values must not begin or end with spaces either, but gRPC does not percent-encode those of grpc-message.
 _MALFORMED_VALUE = re.compile(rb"[\0\r\n]")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 _OF_CONNECTION: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 
 # Proxies must not keep credentials in their tables: RFC 7541, section 7.1.3.
@@ -34,6 +36,17 @@ def check(name: bytes, value: bytes) -> None:
 @lru_cache(maxsize=128)  # more than are in use, and few enough for the longest names
 def _is_name(name: bytes) -> bool:
     return bool(_NAME.fullmatch(name)) and name not in _OF_CONNECTION
+
+
+def content_length(fields: Sequence[Field]) -> int | None:
+    """Returns the content-length of a message, None if it has none. Raises StreamFault (section 8.1.1)."""
+    values = {value for name, value in fields if name == b"content-length"}
+    if not values:
+        return None
+    value = values.pop()
+    if values or not _LENGTH.fullmatch(value):
+        raise malformed(b"content-length", value)
+    return int(value)
 
 
 def text(value: bytes) -> str:

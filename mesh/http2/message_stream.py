@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from mesh.errors import Code
+from mesh.http2.faults import ErrorCode, StreamFault
 from mesh.http2.messages import PREFIX_BYTES, MessageReader, Packed
 from mesh.http2.stream import Stream
 from mesh.http2.windows import WINDOW_BYTES, ReceiveWindow
@@ -13,7 +14,7 @@ from mesh.rpc.call_error import CallError
 class MessageStream(Stream):
     """A stream whose messages are read one after the other, or, if it has but a single one, at their end."""
 
-    __slots__ = ("_is_single", "_loop", "_messages", "_reader", "_waiters", "error", "is_ended")
+    __slots__ = ("_data_bytes", "_is_single", "_loop", "_messages", "_reader", "_waiters", "error", "is_ended")
 
     def __init__(self, message_bytes_max: int, loop: asyncio.AbstractEventLoop, *, is_single: bool) -> None:
         """A single message counts as read when it arrives, because only the end of the stream is waited for."""
@@ -21,6 +22,7 @@ class MessageStream(Stream):
         self._loop = loop
         self._is_single = is_single
         self._reader = MessageReader(message_bytes_max)
+        self._data_bytes = 0
         self._messages: deque[Packed] = deque()
         self._waiters: list[asyncio.Future[None]] = []
         self.is_ended = False
@@ -55,6 +57,7 @@ class MessageStream(Stream):
 
     def _receive_messages(self, data: bytes, size: int, *, ends: bool) -> None:
         """Handles data. Their padding, and all data of a single message, count as read."""
+        self._data_bytes += len(data)
         messages = self._reader.feed(data)
         if (read := size if self._is_single else size - len(data)) and not ends:
             self.connection.streams.read(self, read)
@@ -69,6 +72,11 @@ class MessageStream(Stream):
         """Reads no more after a message that is damaged."""
         self._messages.clear()
         self.error = error
+
+    def _check_length(self, length: int | None) -> None:
+        """Raises StreamFault if the data are not as many as content-length said: section 8.1.1."""
+        if length is not None and length != self._data_bytes:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"{self._data_bytes} bytes instead of {length}")
 
     def _check_whole(self) -> None:
         """Raises CallError if the stream ends within a message."""

@@ -35,10 +35,6 @@ class Stream(abc.ABC):
         self._outgoing_ends = False
 
     @abc.abstractmethod
-    def receive_block(self, block: bytes, *, ends: bool) -> None:
-        """Handles a header block. Raises StreamFault, ConnectionFault or CallError."""
-
-    @abc.abstractmethod
     def receive_data(self, data: bytes, size: int, *, ends: bool) -> None:
         """Handles data, which may be empty, and took `size` bytes with their padding. Raises StreamFault,
         WindowExceeded or CallError.

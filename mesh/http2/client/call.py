@@ -24,14 +24,13 @@ _SWITCHING_PROTOCOLS: Final = 101
 class ClientCall(MessageStream):
     """A call of any kind. `initial_metadata` is None before the header block; a response of trailers only has none."""
 
-    __slots__ = ("_data_bytes", "_head", "initial_metadata", "is_begun", "trailing_metadata")
+    __slots__ = ("_head", "initial_metadata", "is_begun", "trailing_metadata")
 
     connection: "ClientConnection"
 
     def __init__(self, message_bytes_max: int, loop: asyncio.AbstractEventLoop, *, is_unary: bool = False) -> None:
         super().__init__(message_bytes_max, loop, is_single=is_unary)
         self._head: Fields | None = None
-        self._data_bytes = 0
         self.is_begun = True
         """Whether the server may have processed the call."""
         self.initial_metadata: Metadata | None = None
@@ -86,7 +85,7 @@ class ClientCall(MessageStream):
     # What the connection calls.
 
     def receive_block(self, block: bytes, *, ends: bool) -> None:
-        """Handles the headers or the trailers."""
+        """Handles the headers or the trailers. Raises StreamFault, ConnectionFault or CallError."""
         fields = self.connection.fields.read(block)
         if self._head is None:
             self._begin(fields, ends=ends)
@@ -100,7 +99,6 @@ class ClientCall(MessageStream):
         self.receive_window.receive(size)
         if self._head is None:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "data before the headers")  # section 8.1
-        self._data_bytes += len(data)
         self._receive_messages(data, size, ends=ends)
         if ends:
             self._end(Fields(0, None, "", b"", None, ()))
@@ -136,9 +134,7 @@ class ClientCall(MessageStream):
         """Ends the call with its trailers. Without any, they have no code."""
         assert self._head is not None, "headers come first"
         self.trailing_metadata = trailers.metadata
-        length = self._head.length
-        if length is not None and length != self._data_bytes:  # section 8.1.1
-            raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"{self._data_bytes} bytes instead of {length}")
+        self._check_length(self._head.length)
         if trailers.code is None:
             raise of_http_status(self._head.http_status)
         if trailers.code is not Code.OK:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from mesh.http2.client.call import ClientCall
 from mesh.http2.client.receiver import ClientReceiver
 from mesh.http2.client.response_head import FieldsReader
 from mesh.http2.client.streams import ClientStreams
@@ -18,7 +19,6 @@ from mesh.http2.peer_settings import (
     MAX_HEADER_LIST_SIZE,
     PeerSettings,
 )
-from mesh.http2.stream import Stream
 from mesh.http2.windows import WINDOW_BYTES
 from mesh.rpc.call_error import CallError
 
@@ -81,7 +81,7 @@ class ClientConnection(Connection):
         """Returns whether the server has answered any call."""
         return self.streams.are_answered
 
-    def open(self, stream: Stream, block: bytes, data: bytes, *, ends: bool) -> None:
+    def open(self, stream: ClientCall, block: bytes, data: bytes, *, ends: bool) -> None:
         """Opens a stream with a request: its header block and the first data. The caller has checked that there is
         room.
         """
@@ -99,7 +99,7 @@ class ClientConnection(Connection):
         self._on_change(self)
         self._close_if_idle()
 
-    def doubt(self, stream: Stream) -> None:
+    def doubt(self, stream: ClientCall) -> None:
         """Pings the server if nothing has arrived since a stream was opened whose deadline has passed, and opens no
         more streams before something does. The server may just be slow, and servers count pings without data between
         them: the next one comes after a later stream has been heard of.

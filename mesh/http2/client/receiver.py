@@ -27,7 +27,7 @@ class ClientReceiver(Receiver):
 
     def _receive_block(self, stream_id: int, flags: int, block: bytes) -> None:
         """Handles headers or trailers. Blocks have no state, so that those of ended streams need not be read."""
-        stream = self._streams.find(stream_id)
+        stream = self._connection.streams.find(stream_id)
         if stream is not None:
             self._connection.streams.are_answered = True
             self._deliver(stream, flags, stream.receive_block, block)

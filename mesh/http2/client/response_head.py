@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from mesh.errors import Code, Metadata
 from mesh.http2 import hpack
-from mesh.http2.fields import LIST_BYTES_MAX, check, malformed, metadata
+from mesh.http2.fields import LIST_BYTES_MAX, check, content_length, malformed, metadata
 
 BLOCKS_MAX: Final = 256
 BLOCK_BYTES_MAX: Final = 512
@@ -14,7 +14,6 @@ BLOCK_METADATA_MAX: Final = 32
 """Blocks that are kept, how long they are, and how much each may hold, which a byte can say in a static table."""
 
 _STATUS = re.compile(rb"[1-5][0-9][0-9]")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _GRPC_STATUS = re.compile(rb"[0-9]{1,9}")
 _OF_PROTOCOL: Final = frozenset(
     {b"content-type", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-status", b"grpc-message", b"content-length"}
@@ -66,7 +65,7 @@ def parse(fields: list[hpack.Field]) -> Fields:
         _code(found.get(b"grpc-status")),
         unquote_to_bytes(found.get(b"grpc-message", b"")).decode("utf-8", "replace"),
         found.get(b"grpc-encoding", b"identity"),
-        _content_length(fields),
+        content_length(fields),
         tuple(pair for name, value in fields if name not in _OF_PROTOCOL for pair in metadata(name, value)),
     )
 
@@ -78,16 +77,6 @@ def _code(value: bytes | None) -> Code | None:
     if not _GRPC_STATUS.fullmatch(value):
         raise malformed(b"grpc-status", value)
     return Code(int(value)) if int(value) in _CODES else Code.UNKNOWN
-
-
-def _content_length(fields: list[hpack.Field]) -> int | None:
-    values = {value for name, value in fields if name == b"content-length"}
-    if not values:
-        return None
-    value = values.pop()
-    if values or not _LENGTH.fullmatch(value):
-        raise malformed(b"content-length", value)
-    return int(value)
 
 
 _CODES: Final = frozenset(int(code) for code in Code)

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from mesh.http2 import frames
+from mesh.http2.client.call import ClientCall
 from mesh.http2.data_sender import DataSender
 from mesh.http2.faults import ErrorCode
 from mesh.http2.outbox import Outbox
-from mesh.http2.stream import Stream
 from mesh.http2.streams import Streams
 from mesh.rpc.call_error import CallError
 
 
-class ClientStreams(Streams[Stream]):
+class ClientStreams(Streams[ClientCall]):
     """The open streams, and the identifier of the next one."""
 
     def __init__(self, outbox: Outbox, sender: DataSender, on_end: Callable[[], None]) -> None:
@@ -35,13 +35,13 @@ class ClientStreams(Streams[Stream]):
         """Returns whether we have not opened this stream yet."""
         return stream_id >= self.next_id
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: ClientCall) -> None:
         """Gives a stream the next identifier."""
         stream.id = self.next_id
         self._open[self.next_id] = stream
         self.next_id += 2
 
-    def peer_ended(self, stream: Stream) -> None:
+    def peer_ended(self, stream: ClientCall) -> None:
         """Ends a stream whose response is complete. A request that isn't is of no use any more: section 8.1."""
         if not stream.is_sent:
             self._outbox.put(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))

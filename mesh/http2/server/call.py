@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mesh.errors import Code, Metadata
 from mesh.http2 import frames
 from mesh.http2.faults import ErrorCode, StreamFault
+from mesh.http2.fields import check
+from mesh.http2.hpack import Field
 from mesh.http2.message_stream import MessageStream
 from mesh.http2.messages import prefixed
 from mesh.http2.server import response_head
@@ -183,10 +185,14 @@ class ServerCall(MessageStream):
 
     # What the connection calls.
 
-    def receive_block(self, block: bytes, *, ends: bool) -> None:
-        """Handles trailers, which gRPC does not use."""
+    def receive_trailers(self, fields: Sequence[Field] | None, *, ends: bool) -> None:
+        """Handles trailers, which gRPC does not use; None stands for too many of them. Raises StreamFault."""
         if not ends:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "headers after the headers")  # section 8.1
+        if fields is None:
+            raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "too many trailers")
+        for name, value in fields:
+            check(name, value)
         self.receive_data(b"", 0, ends=True)
 
     def receive_data(self, data: bytes, size: int, *, ends: bool) -> None:
@@ -204,6 +210,7 @@ class ServerCall(MessageStream):
             if not self._is_single:
                 self._hold((len(self._messages) - waiting) * MESSAGE_BYTES)
             if ends:
+                self._check_length(self.head.content_length)
                 self._check_complete()
         except CallError as error:
             self._reject(error)

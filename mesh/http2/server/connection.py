@@ -162,7 +162,10 @@ class ServerConnection(Connection):
         if call.route.takes_stream:
             self.serve(call)
         if ends:
-            call.receive_data(b"", 0, ends=True)
+            try:
+                call.receive_data(b"", 0, ends=True)
+            except StreamFault as fault:
+                self.streams.fail(call, fault)
 
     def _answer(self, stream_id: int, block: bytes, *, ends: bool) -> None:
         """Answers a request of no call, whose rest is of no use."""

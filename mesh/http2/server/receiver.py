@@ -44,8 +44,8 @@ class ServerReceiver(Receiver):
             fields = None
         if stream_id % 2 and self._streams.is_idle(stream_id):
             self._connection.open(stream_id, fields, ends=bool(flags & frames.END_STREAM))
-        elif (stream := self._streams.find(stream_id)) is not None:
-            self._deliver(stream, flags, stream.receive_block, block)
+        elif (call := self._connection.streams.find(stream_id)) is not None:
+            self._deliver(call, flags, call.receive_trailers, fields)
 
     def _receive_goaway(self, last_stream_id: int, code: int) -> None:
         """Does nothing: the client opens no more streams, and closes the connection after the last one."""

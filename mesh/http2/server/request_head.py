@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from mesh.errors import Code
-from mesh.http2.fields import check, malformed, text
+from mesh.http2.fields import check, content_length, malformed, text
 from mesh.http2.hpack import Field
 from mesh.http2.messages import ENCODINGS
 from mesh.http2.server.load import FIELD_MEMORY_BYTES
@@ -14,7 +14,15 @@ from mesh.rpc.call_error import CallError
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path"})
 _OF_PROTOCOL: Final = frozenset(
-    {b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-message-type"}
+    {
+        b"te",
+        b"content-type",
+        b"content-length",
+        b"grpc-timeout",
+        b"grpc-encoding",
+        b"grpc-accept-encoding",
+        b"grpc-message-type",
+    }
 )
 _CONTENT_TYPE = re.compile(rb"application/grpc(\+proto)?(;.*)?")
 
@@ -40,6 +48,7 @@ class RequestHead(NamedTuple):
     encoding: bytes
     metadata: dict[str, str]
     size: int
+    content_length: int | None
 
 
 def parse(fields: Sequence[Field]) -> RequestHead:
@@ -74,6 +83,7 @@ def parse(fields: Sequence[Field]) -> RequestHead:
             if name not in _OF_PROTOCOL and name[-4:] != b"-bin"
         },
         len(fields) * FIELD_MEMORY_BYTES + sum(map(len, regular)) + sum(map(len, regular.values())),
+        content_length(fields) if b"content-length" in regular else None,
     )
 
 

@@ -40,6 +40,8 @@ MALFORMED: list[Fields] = [
     [*fields(), ("x-a", "a\0b")],
     *[[*fields(), (name, "x")] for name in ("connection", "keep-alive", "proxy-connection", "upgrade")],
     [*fields(), ("transfer-encoding", "chunked")],
+    *[fields(content_length=length) for length in ("7", "12", "", "-1", "+13", "13, 13", "1" * 19)],
+    [*fields(content_length="13"), ("content-length", "14")],
 ]
 
 
@@ -106,6 +108,7 @@ async def test_a_call_that_cannot_be_is_answered(changed: dict[str, str | None],
         {"content_type": "application/grpc+proto"},
         {"content_type": "application/grpc;charset=utf-8"},
         {"te": None, "authority": None},
+        {"content_length": "13"},
         {"grpc_encoding": "gzip", "x_a_bin": "AP8", "x-b": "ä", "x-c": " \t", "cookie": "a=b"},
     ],
 )
@@ -173,3 +176,13 @@ async def test_the_trailers_of_an_error() -> None:
             ("x-b-bin", "AP8"),
             ("x-b-bin", ""),
         ]
+
+
+@pytest.mark.parametrize("method", ["Do", "Hang"])
+async def test_a_request_that_announces_data_and_has_none_is_reset(method: str) -> None:
+    """Content-length counts also if the headers are the end of the request (8.1.1)."""
+    async with serving() as served, served.client() as client:
+        client.send(head(1, fields(method, content_length="5"), ENDS), request(3))
+        assert await client.reset_code() == (1, ErrorCode.PROTOCOL_ERROR)
+        assert (await client.response(3)).code == "0"
+        assert served.held_bytes == 0

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from edge.http.headers import Headers
+from mesh.gathered_write import write_gathered
 
 EXTENSION: Final = "edge.whole_reply"
 """The name in the scope's extensions. `send` in its value is a SendWhole. Servers without it take ASGI's messages."""
@@ -49,7 +50,7 @@ def send_whole(
     if len(body) <= COPIED_BYTES_MAX:
         cycle.transport.write(head + body)
     else:
-        cycle.transport.writelines([head, body])
+        write_gathered(cycle.transport, [head, body])
     cycle.message_event.set()
     cycle.on_response()
     return True

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from mesh.gathered_write import write_gathered
 from mesh.http2.flood_limit import FloodLimit
 
 LARGE_BYTES: Final = 8_192
@@ -107,7 +108,4 @@ class Outbox:
         if size < LARGE_BYTES:
             self._transport.write(b"".join(frames))
         else:
-            # The last by write(): before Python 3.12.9 and 3.13.2, asyncio's writelines() does not pause the protocol
-            # (CVE-2024-12254), and data for a peer that does not read would have no limit.
-            self._transport.writelines(frames[:-1])
-            self._transport.write(frames[-1])
+            write_gathered(self._transport, frames)

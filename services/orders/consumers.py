@@ -65,7 +65,7 @@ async def payment_refunded(tx: Connection, event: Event[PaymentRefunded]) -> Non
 
 async def user_deleted(tx: Connection, event: Event[UserDeleted]) -> None:
     """Cancels the pending orders of a customer, and removes the customer's name where no sale has to be accounted
-    for. A member of staff is removed from the history of all orders.
+    for, and from later events about sales. A member of staff is removed from the history of all orders.
     """
     customer = event.data.user
     await erasure_storage.ERASED_CUSTOMERS.lock(tx, customer)
@@ -75,6 +75,7 @@ async def user_deleted(tx: Connection, event: Event[UserDeleted]) -> None:
         assert order is not None, "orders are never deleted"
         await saga.change(tx, order, order.delete_customer(datetime.now(UTC)), event.source)
     anonymised = await erasure_storage.anonymise(tx, customer)
+    await erasure_storage.mark_sold(tx, customer)
     await erasure_storage.forget_staff(tx, customer)
     await forget_caller(tx, customer)
     log.info("customer deleted", orders_anonymised=len(anonymised))

@@ -159,7 +159,7 @@ class Actor:
 @dataclass(frozen=True, slots=True)
 class Order:
     """An order. All its lines have the same currency; `version` grows by 1 with every change. `wait` is None unless the
-    order is pending.
+    order is pending. If `customer_deleted`, the order keeps the name of its customer for the accounts only.
 
     Methods about what other services report return the order itself if that changes nothing, which is no error: events
     arrive late and more than once.
@@ -178,6 +178,7 @@ class Order:
     payment: str = ""
     refunded: Money | None = None
     shipment: Shipment | None = None
+    customer_deleted: bool = False
 
     @classmethod
     def place(

@@ -47,6 +47,18 @@ async def anonymise(tx: Connection, customer: str) -> Sequence[UUID]:
     return orders
 
 
+async def mark_sold(tx: Connection, customer: str) -> None:
+    """Marks the orders of a customer that are paid and not shipped: only these are still announced, without the name.
+    Raises LockNotAvailableError as lock_unsold() does, and must follow it: no order becomes paid in between.
+    """
+    await erase_in_parts(
+        tx,
+        customer,
+        find="SELECT uid FROM orders WHERE customer = $1 AND state = 'confirmed' ORDER BY uid FOR UPDATE NOWAIT",
+        erase="UPDATE orders SET customer_deleted = true WHERE uid = ANY($1::uuid[])",
+    )
+
+
 async def forget_staff(tx: Connection, user: str) -> None:
     """Replaces the name of a user in the changes of other users' orders by ERASED_USER. Call it after anonymise()."""
     await erase_in_parts(

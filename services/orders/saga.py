@@ -1,6 +1,7 @@
 """The saga of an order: what is written and published when an order changes, whoever changes it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped, PaymentRequested
@@ -59,8 +60,10 @@ async def _publish(tx: Connection, order: Order) -> None:
 
 
 def _event(order: Order) -> Message | None:
-    """Returns the event of an order that has just come to this state and step, None if nobody has to act on it."""
-    message = order_message(order)
+    """Returns the event of an order that has just come to this state and step, None if nobody has to act on it. It does
+    not name a deleted customer: its consumers have erased the name, and remember for some weeks only that they did.
+    """
+    message = order_message(replace(order, customer="") if order.customer_deleted else order)
     match order.state, order.pending_step:
         case State.PENDING, PendingStep.STOCK:
             return OrderPlaced(order=message)

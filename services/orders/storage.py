@@ -38,7 +38,7 @@ CHANNEL = "orders"
 
 _COLUMNS = """
     uid, customer, state, create_time, update_time, version, payment_method, pending_step, step_since, step_retry_time,
-    cancel_reason, payment, refunded_hundredths, carrier, tracking_number, ship_time
+    cancel_reason, payment, refunded_hundredths, carrier, tracking_number, ship_time, customer_deleted
 """
 
 # Lines do not change, so it does not matter that a statement that has waited for a lock reads them as they were before.
@@ -276,6 +276,7 @@ def _order(row: "asyncpg.Record", lines: tuple[OrderLine, ...], events: tuple[Sh
         payment=row["payment"],
         refunded=Money(lines[0].unit_price.currency, refunded) if refunded else None,
         shipment=Shipment(row["carrier"], row["tracking_number"], row["ship_time"], events) if shipped else None,
+        customer_deleted=row["customer_deleted"],
     )
 
 

@@ -152,3 +152,33 @@ async def test_no_order_is_changed_by_a_deleted_user(shop: Shop) -> None:
         await shop.cancel(order.name, subject="users/boss", scopes=STAFF_SCOPES)
     assert caught.value.reason == "TOKEN_REVOKED"
     assert (await shop.get(order.name)).state is Order.State.PENDING
+
+
+async def test_events_about_sold_orders_do_not_name_a_deleted_customer(shop: Shop) -> None:
+    """Others erase the name as well, and forget after some weeks that they did: a later event would bring it back. The
+    order itself keeps it for the accounts.
+    """
+    shipped, cancelled = [await shop.create_confirmed() for _ in range(2)]
+    others = await shop.create_confirmed(subject="users/eve")
+    await delete_ada(shop)
+    for order in (shipped, others):
+        await shop.ship(order.name)
+    await shop.cancel(cancelled.name, subject="users/boss", scopes=STAFF_SCOPES)
+    named = [event.order and event.order.customer for event in (await shop.events())[-3:]]
+    assert named == ["", "users/eve", ""]
+    for order in (shipped, cancelled):
+        assert (await shop.get(order.name, subject="users/boss", scopes=STAFF_SCOPES)).customer == "users/ada"
+
+
+async def test_a_deletion_does_not_wait_for_a_sold_order(shop: Shop) -> None:
+    """Whoever has locked one may wait for what the deletion has locked, so that it is rolled back and retried."""
+    order = await shop.create_confirmed()
+    async with shop.database.transaction() as tx:
+        await storage.find(tx, UUID(order.uid), lock=True)
+        with pytest.raises(Aborted):
+            await shop.consume(UserDeleted(user="users/ada"), "identity")
+    await delete_ada(shop)
+    await shop.ship(order.name)
+    [*_, shipped] = await shop.events()
+    assert shipped.order is not None
+    assert shipped.order.customer == ""

@@ -15,7 +15,8 @@ from tests.services.indexes import Read, assert_uses_indexes, filled_database, n
 FILL = {
     "orders": """
         INSERT INTO orders (uid, customer, state, create_time, update_time, version)
-        SELECT gen_random_uuid(), 'users/' || n % 500, 'pending', now() + n * interval '1 s', now(), 1
+        SELECT gen_random_uuid(), 'users/' || n % 500, CASE n % 1000 WHEN 7 THEN 'confirmed' ELSE 'pending' END,
+            now() + n * interval '1 s', now(), 1
         FROM generate_series(1, $1::int) AS n;
     """,
     "order_lines": """
@@ -65,6 +66,7 @@ READS: dict[str, Read] = {
     "remember": lambda tx: erasure_storage.ERASED_CUSTOMERS.add(tx, "users/7"),
     "lock_unsold": lambda tx: erasure_storage.lock_unsold(tx, "users/7"),
     "anonymise": lambda tx: erasure_storage.anonymise(tx, "users/7"),
+    "mark_sold": lambda tx: erasure_storage.mark_sold(tx, "users/7"),
     "forget_staff": lambda tx: erasure_storage.forget_staff(tx, "users/staff-7"),
     "list_changes": lambda tx: change_storage.list_changes(tx, uuid4(), page(int)),
 }

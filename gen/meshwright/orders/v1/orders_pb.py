@@ -50,7 +50,8 @@ class Order(Message[_OrderFields]):
             ```
         customer:
             Output only. The resource name of the customer, in the form "users/{uid}". Empty if the
-            customer's account was deleted and nothing was sold.
+            customer's account was deleted and nothing was sold. Events after the deletion leave it empty
+            even if something was sold.
 
             ```proto
             string customer = 3;

@@ -471,7 +471,8 @@ class Order(betterproto2.Message):
     customer: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     Output only. The resource name of the customer, in the form "users/{uid}". Empty if the
-    customer's account was deleted and nothing was sold.
+    customer's account was deleted and nothing was sold. Events after the deletion leave it empty
+    even if something was sold.
     """
 
     lines: "list[OrderLine]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)

@@ -134,12 +134,13 @@ class WebhookDeliveries:
 
     async def _take_due(self, tx: Connection, endpoint: WebhookEndpoint) -> Sequence[WebhookDelivery]:
         """Returns deliveries that are due. Deletes those that were added while the endpoint received the orders of all
-        customers, if it no longer does: its URL may be another one now.
+        customers, if it no longer does: its URL may be another one now. If it does only since it was taken, they stay
+        due.
         """
         due = await webhook_deliveries.list_due(tx, endpoint.uid, CONCURRENT_MAX)
         directed = [each for each in due if endpoint.receives(each.message.customer)]
         if len(directed) < len(due):
-            await webhook_deliveries.delete(tx, [each for each in due if each not in directed])
+            await webhook_deliveries.delete_of_others(tx, [each for each in due if each not in directed])
         return directed
 
     async def _attempt(self, endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> Attempt:

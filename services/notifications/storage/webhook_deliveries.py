@@ -66,9 +66,15 @@ async def record(tx: Connection, delivery: WebhookDelivery) -> None:
     )
 
 
-async def delete(tx: Connection, deliveries: Iterable[WebhookDelivery]) -> None:
-    """Deletes deliveries with their attempts."""
-    await tx.execute("DELETE FROM webhook_deliveries WHERE uid = ANY($1)", [each.uid for each in deliveries])
+async def delete_of_others(tx: Connection, deliveries: Iterable[WebhookDelivery]) -> None:
+    """Deletes deliveries about the orders of others than the owner, with their attempts. Keeps those to endpoints that
+    receive all orders by now.
+    """
+    query = """
+        DELETE FROM webhook_deliveries AS delivery USING webhook_endpoints AS endpoint
+        WHERE delivery.uid = ANY($1) AND endpoint.uid = endpoint_uid AND NOT all_orders
+    """
+    await tx.execute(query, [each.uid for each in deliveries])
 
 
 async def find(tx: Connection, uid: UUID) -> WebhookDelivery | None:

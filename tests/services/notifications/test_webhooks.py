@@ -322,6 +322,30 @@ async def test_pending_orders_of_others_are_dropped_with_the_right_to_them(shop:
     assert [received.headers["webhook-id"] for received in receiver.received] == [own.webhook_id]
 
 
+async def test_orders_of_others_are_kept_if_the_right_to_them_comes_with_them(
+    shop: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that took the endpoint just before leaves them to the next one."""
+    endpoint = await shop.add_endpoint(receiver, "users/staff")
+    await shop.publish("users/staff")
+    deliver = WebhookDeliveries._deliver
+
+    async def deliver_later(self: WebhookDeliveries, taken: WebhookEndpoint) -> None:
+        if not (await shop.find(endpoint)).details.all_orders:
+            details = replace(endpoint.details, all_orders=True)
+            async with shop.database.transaction() as tx:
+                current = await webhook_endpoints.find(tx, endpoint.uid, lock=True)
+                assert current is not None
+                changed = current.update(details, disabled=False, etag="", now=datetime.now(UTC))
+                await webhook_endpoints.update(tx, changed)
+            await shop.publish("users/bob")
+        await deliver(self, taken)
+
+    monkeypatch.setattr(WebhookDeliveries, "_deliver", deliver_later)
+    await shop.work()
+    await shop.until("succeeded", "succeeded")
+
+
 async def test_a_slow_receiver_blocks_nobody(shop: Shop) -> None:
     """While one endpoint of many messages does not answer, others get theirs; the slow one has a few requests."""
     async with Receiver().listening() as slow, Receiver().listening() as quick:

@@ -72,8 +72,8 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
         endpoint, delivery = uids_of(request.name)
 
         async def add() -> DeliveryMessage:
-            owned = await _accessible(tx, endpoint, call)
-            previous = of_endpoint(owned, await webhook_deliveries.find(tx, delivery))
+            owned = await _accessible(tx, endpoint, call, lock=True)
+            previous = of_endpoint(owned, await webhook_deliveries.find(tx, delivery, lock=True))
             check_settled(previous)
             check_enabled(owned)
             now = datetime.now(UTC)
@@ -85,8 +85,8 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
             return await once(tx, call, request, add)
 
 
-async def _accessible(tx: Connection, endpoint: UUID, call: Call) -> WebhookEndpoint:
-    return accessible(await webhook_endpoints.find(tx, endpoint), call)
+async def _accessible(tx: Connection, endpoint: UUID, call: Call, *, lock: bool = False) -> WebhookEndpoint:
+    return accessible(await webhook_endpoints.find(tx, endpoint, lock=lock), call)
 
 
 def delivery_message(delivery: WebhookDelivery) -> DeliveryMessage:

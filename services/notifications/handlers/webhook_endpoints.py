@@ -181,7 +181,7 @@ class WebhookEndpointsHandlers(WebhookEndpointsServiceBase):
         uid = uid_of(request.name)
 
         async def add() -> DeliveryMessage:
-            endpoint = accessible(await webhook_endpoints.find(tx, uid), call)
+            endpoint = accessible(await webhook_endpoints.find(tx, uid, lock=True), call)
             check_enabled(endpoint)
             now = datetime.now(UTC)
             message = Message(uuid4(), endpoint.owner, TEST_TYPE, message_body(TEST_TYPE, now, {"name": endpoint.name}))

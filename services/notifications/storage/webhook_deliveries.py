@@ -25,7 +25,9 @@ FROM webhook_deliveries AS delivery JOIN webhook_messages AS message ON message.
 
 
 async def insert(tx: Connection, delivery: WebhookDelivery) -> None:
-    """Inserts a delivery of a message that is there, and makes its endpoint due."""
+    """Inserts a delivery, and makes its endpoint due. The transaction must have locked the endpoint, and its message
+    unless it has inserted that.
+    """
     await tx.execute(
         """
         INSERT INTO webhook_deliveries (uid, endpoint_uid, message_uid, state, create_time, due_time)
@@ -77,9 +79,12 @@ async def delete_of_others(tx: Connection, deliveries: Iterable[WebhookDelivery]
     await tx.execute(query, [each.uid for each in deliveries])
 
 
-async def find(tx: Connection, uid: UUID) -> WebhookDelivery | None:
-    """Returns a delivery, None if there is none."""
-    deliveries = await _with_attempts(tx, await tx.fetch(f"{_SELECT} WHERE delivery.uid = $1", uid))
+async def find(tx: Connection, uid: UUID, *, lock: bool = False) -> WebhookDelivery | None:
+    """Returns a delivery, None if there is none; with `lock`, keeps its message from being deleted until the
+    transaction ends.
+    """
+    query = f"{_SELECT} WHERE delivery.uid = $1 {'FOR KEY SHARE OF message' if lock else ''}"
+    deliveries = await _with_attempts(tx, await tx.fetch(query, uid))
     return deliveries[0] if deliveries else None
 
 

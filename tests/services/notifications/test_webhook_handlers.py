@@ -1,5 +1,6 @@
 """The services of webhooks over a real channel, with a real PostgreSQL."""
 
+import asyncio
 import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -54,6 +55,7 @@ STAFF_SCOPES = f"{SCOPES} orders.manage"
 REACHABLE = ReachableAddresses([ipaddress.ip_network("10.20.0.0/16")])
 URL = "https://hook.test/orders"
 HASHES = KeyedHash("key of the tests")
+PATIENCE_S = 20.0
 
 
 @dataclass
@@ -333,6 +335,40 @@ async def test_a_delivery_is_repeated(service: Service) -> None:
         names += [delivery.name for delivery in page.deliveries]
         token = page.next_page_token
     assert names == [again.name, tested.name]
+
+
+async def wait_for_lock(database: Database) -> None:
+    """Waits until a session waits for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            async with database.autocommit() as connection:
+                if await connection.fetchval(query):
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_deleted_meanwhile_is_not_sent(service: Service) -> None:
+    """A test of an endpoint that is being deleted, and the repetition of a message that is being erased, are of
+    something that does not exist: no failure of the service.
+    """
+    with service.acting_as("users/ada"):
+        endpoint = await service.create()
+        delivery = await service.test(endpoint.name)
+        async with service.database.transaction() as tx:
+            await tx.execute("UPDATE webhook_deliveries SET state = 'failed', due_time = NULL")
+        request = RedeliverWebhookRequest(name=delivery.name)
+        calls: dict[str, Callable[[], Awaitable[WebhookDelivery]]] = {
+            "webhook_messages": lambda: service.deliveries.redeliver_webhook(request),
+            "webhook_endpoints": lambda: service.test(endpoint.name),
+        }
+        for table, call in calls.items():
+            async with service.database.transaction() as tx:
+                await tx.execute(f"DELETE FROM {table}")
+                calling = asyncio.ensure_future(call())
+                await wait_for_lock(service.database)
+            with pytest.raises(NotFound):
+                await calling
 
 
 async def test_endpoints_of_others_do_not_exist(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The table of notifications."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -19,6 +20,11 @@ LIST_KEY_TYPES: Final[tuple[type[Key], ...]] = (datetime, UUID)
 
 CHANGE_KEY_TYPES: Final[tuple[type[Key], ...]] = (int,)
 """The position of a change."""
+
+PAGE_TEXT_BYTES_MAX: Final = 3 * 1024 * 1024
+"""The most bytes of texts in a page, which then has fewer notifications than requested: one about an order of a hundred
+lines has up to 85 kB, and a response may have 4 MiB.
+"""
 
 CHANGES_MAX: Final = 100
 KEPT_FOR: Final = timedelta(days=90)
@@ -112,19 +118,30 @@ async def purge(tx: Connection, limit: int) -> int:
 async def list_notifications(
     tx: Connection, user: str, page: Page, *, unread: bool = False
 ) -> tuple[Sequence[Notification], str]:
-    """Returns a page of the notifications of a user, the newest first, and the next page's token."""
+    """Returns a page of the notifications of a user, the newest first, and the next page's token. PostgreSQL sends only
+    those that fit into a response, and one more, by which split() finds out that there is a next page.
+    """
     conditions = ["user_name = $1", "in_app"]
     if unread:
         conditions.append("read_time IS NULL")
     if page.after:
         conditions.append("(send_time, uid) < ($3, $4)")
+    order = "send_time DESC, uid DESC"
     query = f"""
-        SELECT {_COLUMNS} FROM notifications
-        WHERE {" AND ".join(conditions)} ORDER BY send_time DESC, uid DESC LIMIT $2
+        SELECT * FROM (
+            SELECT *, sum(octet_length(text)) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS text_bytes_so_far
+            FROM (
+                SELECT {_COLUMNS} FROM notifications WHERE {" AND ".join(conditions)} ORDER BY {order} LIMIT $2
+            ) AS page
+        ) AS measured
+        WHERE text_bytes_so_far - octet_length(text) <= {PAGE_TEXT_BYTES_MAX} ORDER BY {order}
     """
     rows = await tx.fetch(query, user, page.limit, *(page.after or ()))
-    notifications = [_notification(row) for row in rows]
-    return page.split(notifications, lambda notification: (notification.send_time, notification.uid))
+    fitting = sum(1 for row in rows if row["text_bytes_so_far"] <= PAGE_TEXT_BYTES_MAX)
+    given, next_page_token = replace(page, size=min(page.size, fitting)).split(
+        rows, lambda row: (row["send_time"], row["uid"])
+    )
+    return [_notification(row) for row in given], next_page_token
 
 
 async def list_changes(tx: Connection, user: str, after: Sequence[Key] | None) -> Sequence[tuple[int, Notification]]:

@@ -48,10 +48,10 @@ class Service:
     database: Database
     issuer: Issuer
 
-    async def remember(self, user: str, subject: str, at: datetime = NOW) -> domain.Notification:
+    async def remember(self, user: str, subject: str, at: datetime = NOW, *, text: str = "") -> domain.Notification:
         """Inserts a notification."""
         sent = {domain.Channel.EMAIL: domain.DeliveryState.SENT}
-        notification = domain.Notification(uuid4(), user, Kind.WELCOME, subject, at, deliveries=sent)
+        notification = domain.Notification(uuid4(), user, Kind.WELCOME, subject, at, text, deliveries=sent)
         async with self.database.transaction() as tx:
             assert await insert(tx, notification)
         return notification
@@ -102,6 +102,18 @@ async def test_pages_are_the_newest_first(service: Service) -> None:
             break
     newest_first = sorted(sent, key=lambda notification: (notification.send_time, notification.uid), reverse=True)
     assert names == [notification.name for notification in newest_first]
+
+
+async def test_a_page_with_long_texts_fits_into_a_response(service: Service) -> None:
+    """It has fewer notifications than requested, and the next pages have the others: those of orders of a hundred lines
+    take more than a response may have.
+    """
+    lines = f"  1 x {'🌱' * 200}: 19.99 EUR\n" * 100
+    sent = [await service.remember("users/ada", str(n), NOW - timedelta(minutes=n), text=lines) for n in range(60)]
+    first, token = await service.page(1000)
+    second, end = await service.page(1000, token)
+    assert [each.name for each in (*first, *second)] == [each.name for each in sent]
+    assert end == ""
 
 
 async def test_a_page_token_is_for_its_user(service: Service) -> None:

@@ -308,16 +308,15 @@ async def anonymise(tx: Connection, customer: str) -> None:
     """
     await ERASED_CUSTOMERS.lock(tx, customer)
     await ERASED_CUSTOMERS.add(tx, customer)
-    await tx.execute("SELECT FROM payments WHERE customer = $1 ORDER BY uid FOR UPDATE NOWAIT", customer)
-    await tx.execute("UPDATE payments SET customer = '', version = version + 1 WHERE customer = $1", customer)
-    reviewed = "reviewer = $1 AND reviewer <> ''"
-    await tx.execute(f"SELECT FROM payments WHERE {reviewed} ORDER BY uid FOR UPDATE NOWAIT", customer)
-    await erase_in_parts(
-        tx,
-        customer,
-        find=f"SELECT uid FROM payments WHERE {reviewed}",
-        erase=f"UPDATE payments SET reviewer = '{ERASED_USER}', version = version + 1 WHERE uid = ANY($1::uuid[])",
-    )
+    for column, erased in (("customer", ""), ("reviewer", ERASED_USER)):
+        await erase_in_parts(
+            tx,
+            customer,
+            find=f"""
+            SELECT uid FROM payments WHERE {column} = $1 AND {column} <> '' ORDER BY uid FOR UPDATE NOWAIT
+            """,
+            erase=f"UPDATE payments SET {column} = '{erased}', version = version + 1 WHERE uid = ANY($1::uuid[])",
+        )
     await refund_storage.anonymise(tx, customer)
 
 

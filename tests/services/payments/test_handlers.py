@@ -316,6 +316,15 @@ async def test_staff_who_decided_on_many_payments_are_erased_in_parts(
     assert [(await shop.payment(payment.uid)).reviewer for payment in payments] == ["users/-"] * 5
 
 
+async def test_a_customer_of_many_payments_is_erased_in_parts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No statement has so much to do that its time limit ends the erasure, at each try."""
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)
+    payments = [await shop.charge(f"orders/{number}") for number in range(5)]
+    await limit_statements(shop.database, "payments", 2)
+    await handle(shop, UserDeleted(user=payments[0].customer))
+    assert [(await shop.payment(payment.uid)).customer for payment in payments] == [""] * 5
+
+
 async def test_orders_asks_for_a_payment_without_charging(handlers: PaymentsHandlers, shop: Shop) -> None:
     """It gets the payment as it is now, if there is one."""
     request, call = GetChargeRequest(order="orders/1"), Call("/test")

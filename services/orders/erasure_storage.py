@@ -7,7 +7,7 @@ from uuid import UUID
 
 from mesh.database import Connection
 from mesh.erased_users import ERASED_USER, ErasedUsers, erase_in_parts
-from services.orders import storage
+from services.orders.storage import CHANNEL
 
 ERASED_CUSTOMERS: Final = ErasedUsers("erased_customers", "customer", timedelta(days=1))
 
@@ -27,24 +27,26 @@ async def lock_unsold(tx: Connection, customer: str) -> Sequence[UUID]:
     return [row["uid"] for row in rows if row["pending"]]
 
 
-async def anonymise(tx: Connection, customer: str) -> Sequence[UUID]:
-    """Removes the name of a customer from the orders that ended before anything was sold. Returns these orders, which
-    lock_unsold() must have locked.
+async def anonymise(tx: Connection, customer: str) -> None:
+    """Removes the name of a customer from the orders that ended before anything was sold, which lock_unsold() must have
+    locked, and wakes their streams.
     """
-    rows = await tx.fetch(
-        """
-        UPDATE orders SET customer = '', version = version + 1
-        WHERE customer = $1 AND state = 'cancelled' AND refunded_hundredths IS NULL
-        AND NOT EXISTS (SELECT FROM order_changes WHERE order_uid = orders.uid AND order_changes.state = 'confirmed')
-        RETURNING uid
-        """,
+    await erase_in_parts(
+        tx,
         customer,
+        find="""
+        SELECT uid FROM orders WHERE customer = $1 AND state = 'cancelled' AND refunded_hundredths IS NULL
+        AND NOT EXISTS (SELECT FROM order_changes WHERE order_uid = orders.uid AND order_changes.state = 'confirmed')
+        """,
+        erase=f"""
+        WITH changed AS (
+            UPDATE order_changes SET actor = '' FROM orders
+            WHERE order_uid = ANY($1::uuid[]) AND uid = order_uid AND actor = customer
+        )
+        UPDATE orders SET customer = '', version = version + 1 WHERE uid = ANY($1::uuid[])
+        RETURNING pg_notify('{CHANNEL}', uid::text)
+        """,
     )
-    orders = [row["uid"] for row in rows]
-    query = "UPDATE order_changes SET actor = '' WHERE order_uid = ANY($1) AND actor = $2"
-    await tx.execute(query, orders, customer)
-    await storage.wake(tx, orders)
-    return orders
 
 
 async def mark_sold(tx: Connection, customer: str) -> None:

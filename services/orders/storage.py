@@ -129,11 +129,6 @@ async def update(tx: Connection, order: Order, *, actor: str = "", reason: str |
     )
 
 
-async def wake(tx: Connection, orders: Sequence[UUID]) -> None:
-    """Wakes the streams of these orders, at every replica, at the commit."""
-    await tx.execute("SELECT pg_notify($1, uid::text) FROM unnest($2::uuid[]) AS uid", CHANNEL, orders)
-
-
 async def insert_shipment_event(tx: Connection, order: UUID, position: int, event: ShipmentEvent) -> None:
     """Inserts what a carrier reported. The order's row must be locked."""
     query = """

@@ -131,6 +131,24 @@ async def test_deleted_staff_leave_the_history_without_a_name(shop: Shop) -> Non
     ]
 
 
+async def test_a_customer_of_many_orders_is_erased_in_parts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No statement has so much to do that its time limit ends the erasure, at each try."""
+    monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)
+    for _ in range(5):
+        await shop.cancel((await shop.create(("products/spade", 1))).name)
+        await shop.create_confirmed()
+    for table in ("orders", "order_changes"):
+        await limit_statements(shop.database, table, 4)  # each order has two changes
+    await delete_ada(shop)
+    async with shop.database.transaction() as tx:
+        orders = await tx.fetch("SELECT state, customer, customer_deleted FROM orders ORDER BY create_time")
+        actors = await tx.fetch(
+            "SELECT DISTINCT actor FROM order_changes JOIN orders ON uid = order_uid AND customer = ''"
+        )
+    assert [tuple(row) for row in orders] == [("cancelled", "", False), ("confirmed", "users/ada", True)] * 5
+    assert [tuple(row) for row in actors] == [("",)]
+
+
 async def test_staff_who_changed_many_orders_are_erased_in_parts(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """No statement has so much to do that its time limit ends the erasure, at each try."""
     monkeypatch.setattr(erased_users, "ERASED_PER_STATEMENT_MAX", 2)

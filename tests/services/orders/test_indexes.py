@@ -15,7 +15,8 @@ from tests.services.indexes import Read, assert_uses_indexes, filled_database, n
 FILL = {
     "orders": """
         INSERT INTO orders (uid, customer, state, create_time, update_time, version)
-        SELECT gen_random_uuid(), 'users/' || n % 500, CASE n % 1000 WHEN 7 THEN 'confirmed' ELSE 'pending' END,
+        SELECT gen_random_uuid(), 'users/' || n % 500,
+            CASE n % 1000 WHEN 7 THEN 'confirmed' WHEN 507 THEN 'cancelled' ELSE 'pending' END,
             now() + n * interval '1 s', now(), 1
         FROM generate_series(1, $1::int) AS n;
     """,

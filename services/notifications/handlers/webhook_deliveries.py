@@ -68,12 +68,12 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
         )
 
     async def redeliver_webhook(self, request: RedeliverWebhookRequest, call: Call) -> DeliveryMessage:
-        """Adds a new delivery of the same message, once for each request_id."""
+        """Adds a new delivery of the same message, once for each request_id. Whether the caller may see the message is
+        checked each time: a stored response has its body.
+        """
         endpoint, delivery = uids_of(request.name)
 
         async def add() -> DeliveryMessage:
-            owned = await _accessible(tx, endpoint, call, lock=True)
-            previous = of_endpoint(owned, await webhook_deliveries.find(tx, delivery, lock=True))
             check_settled(previous)
             check_enabled(owned)
             now = datetime.now(UTC)
@@ -82,6 +82,8 @@ class WebhookDeliveriesHandlers(WebhookDeliveriesServiceBase):
             return delivery_message(again)
 
         async with self._database.transaction() as tx:
+            owned = await _accessible(tx, endpoint, call, lock=True)
+            previous = of_endpoint(owned, await webhook_deliveries.find(tx, delivery, lock=True))
             return await once(tx, call, request, add)
 
 

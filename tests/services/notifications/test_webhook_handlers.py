@@ -337,6 +337,27 @@ async def test_a_delivery_is_repeated(service: Service) -> None:
     assert names == [again.name, tested.name]
 
 
+async def test_a_repeated_redelivery_needs_the_scope_too(service: Service) -> None:
+    """The stored response has the order of a customer, which not every token of a member of staff reaches, and which is
+    gone once it is erased.
+    """
+    with service.acting_as("users/boss", STAFF_SCOPES):
+        created = await service.create(all_orders=True)
+        async with service.database.transaction() as tx:
+            await webhook_messages.publish(tx, Message(uuid4(), "users/ada", "order.placed", b"{}"))
+            await tx.execute("UPDATE webhook_deliveries SET state = 'failed', due_time = NULL")
+        listed = await service.deliveries.list_webhook_deliveries(ListWebhookDeliveriesRequest(parent=created.name))
+        request = RedeliverWebhookRequest(name=listed.deliveries[0].name, request_id=str(uuid4()))
+        again = await service.deliveries.redeliver_webhook(request)
+        assert await service.deliveries.redeliver_webhook(request) == again
+    with service.acting_as("users/boss"), pytest.raises(PermissionDenied):
+        await service.deliveries.redeliver_webhook(request)
+    async with service.database.transaction() as tx:
+        await webhook_messages.delete_of(tx, "users/ada")
+    with service.acting_as("users/boss", STAFF_SCOPES), pytest.raises(NotFound):
+        await service.deliveries.redeliver_webhook(request)
+
+
 async def wait_for_lock(database: Database) -> None:
     """Waits until a session waits for a lock."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

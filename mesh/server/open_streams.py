@@ -23,8 +23,8 @@ class CallEnd:
         self.cause: MeshError | None = None
 
     def stop(self, cause: MeshError) -> None:
-        """Ends the call with an error."""
-        if self.cause is None:
+        """Ends the call with an error, unless its end has begun: at its deadline it may take a while to clean up."""
+        if self.cause is None and not self._timeout.expired():
             self.cause = cause
             self._timeout.reschedule(asyncio.get_running_loop().time())
 

@@ -25,6 +25,19 @@ START_TIMEOUT_S = 1.0
 PING_PAUSE_S = 10  # two unanswered ones end the connection
 
 
+class _Client(Client):
+    """A client that no message makes deaf. NATS passes on whatever stands where a message has its headers, and the
+    library ends its reading, but not the connection, at what it can't read there. The message would be delivered again,
+    and end the next reading too: nothing behind it would ever arrive.
+    """
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        """Reads headers. Returns None if they can't be read, so that the event is not authentic."""
+        with suppress(LookupError, ValueError):
+            return await super()._process_headers(headers)
+        return None
+
+
 class JetStream(Worker):
     """The Broker on NATS JetStream. mesh.events.provision creates the stream and the consumers."""
 
@@ -89,7 +102,7 @@ class JetStream(Worker):
             if not client.is_closed:
                 log.warning("disconnected from NATS")
 
-        client = Client()
+        client = _Client()
         try:
             await client.connect(
                 self._url,

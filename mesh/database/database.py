@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from mesh.database.connection import Connection, Session
-from mesh.database.failures import RETRY_AFTER_S, STALE_SESSION, busy, translated_errors
+from mesh.database.failures import RETRY_AFTER_S, STALE_SESSION, busy, ending, translated_errors
 from mesh.database.transaction import transaction_on
 from mesh.rpc import current_call
 from mesh.settings import DatabaseSettings
@@ -138,7 +138,8 @@ class Database:
             await self._renew()
             raise
         finally:
-            await self._pool.release(connection)
+            with ending():
+                await self._pool.release(connection)
 
     async def _renew(self) -> None:
         """Replaces each connection before its next use, that of a failed transaction included: all may be as old.
@@ -168,7 +169,8 @@ class Database:
             try:
                 yield connection
             finally:
-                await connection.close(timeout=CLOSE_TIMEOUT_S)
+                with ending():
+                    await connection.close(timeout=CLOSE_TIMEOUT_S)
 
 
 def _connect_arguments(settings: DatabaseSettings, service: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The errors of calls whose database failed, derived from the driver's errors."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import asyncpg
 import structlog
@@ -52,6 +52,15 @@ def translated_errors() -> Iterator[None]:
         if (translated := _translate(error)) is None:
             raise
         raise translated from error
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Suppresses a driver's error at the end of a connection, by which the driver closes it. What was done on it is
+    done, and what failed has an error of its own, such as that of a statement whose cancellation takes too long.
+    """
+    with suppress(*_DRIVER_ERRORS):
+        yield
 
 
 def _translate(error: Exception) -> MeshError | None:

@@ -300,6 +300,43 @@ async def test_a_silent_server_is_unavailable(own_postgres: Postgres) -> None:
         await database.check()
 
 
+async def test_a_short_call_does_not_blame_a_silent_session(own_postgres: Postgres) -> None:
+    """Its statement can't be cancelled in time either, which does not make it the failure of the database."""
+    async with Database.open(_settings(own_postgres), "test") as database:
+        async with database.autocommit() as connection:
+            backend = await connection.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        token = current_call.set(Call("/test", deadline=time.monotonic() + 0.3))
+        try:
+            with pytest.raises(ResourceExhausted):
+                async with database.autocommit() as connection:
+                    await connection.execute("SELECT 1")
+        finally:
+            current_call.reset(token)
+            os.kill(backend, signal.SIGCONT)
+        await database.check()
+
+
+@pytest.mark.parametrize("kind", ["autocommit", "session"])
+async def test_what_is_done_does_not_fail_when_its_session_is_slow_to_end(
+    own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A connection may be closed after its use, as one that has expired is: that changes nothing for its user."""
+    monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("mesh.database.database.CLOSE_TIMEOUT_S", 0.3)
+    async with Database.open(_settings(own_postgres), "test") as database:
+        async with getattr(database, kind)() as connection:
+            backend = await connection.fetchval("SELECT pg_backend_pid()")
+            await connection.execute("DROP TABLE IF EXISTS done; CREATE TABLE done AS SELECT 42 AS answer")
+            with pytest.raises(Unavailable):
+                async with database.transaction() as tx:
+                    await tx.execute("SELECT FROM missing")  # expires all connections
+            os.kill(backend, signal.SIGSTOP)
+        os.kill(backend, signal.SIGCONT)
+        async with database.transaction() as tx:
+            assert await tx.fetchval("SELECT answer FROM done") == 42
+
+
 async def test_wrong_credentials_do_not_leak(own_postgres: Postgres) -> None:
     """A wrong password makes the process unready; the error holds neither the role nor the driver's message."""
     url = f"postgresql://mortal:wrong@127.0.0.1:{own_postgres.port}/mortal"

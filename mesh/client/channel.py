@@ -13,6 +13,7 @@ from mesh.contract.policy import DEFAULT_TIMEOUT_S
 from mesh.errors import Metadata
 from mesh.identity import ServiceTokens
 from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Method, Req, Res, current_call
+from mesh.rpc.parse_errors import PARSE_ERRORS
 from mesh.telemetry import correlation, tracing
 
 
@@ -130,5 +131,5 @@ def _parse(method: Method[Req, Res], message: bytes) -> Res:
     """Parses a response. Raises BrokenResponse if the bytes are not a message of the contract's type."""
     try:
         return method.response.from_binary(message)
-    except (ValueError, EOFError) as error:
+    except PARSE_ERRORS as error:
         raise broken_response() from error

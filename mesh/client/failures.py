@@ -7,6 +7,7 @@ from googleapis.google.rpc.status_pb import Status
 from mesh.client.redaction import REDACTED_CODES, is_for_callers, is_library_message
 from mesh.errors import BrokenResponse, Code, DeadlineExceeded, MeshError, MetadataTooLarge, Unavailable, error_for
 from mesh.rpc.call_error import CallError
+from mesh.rpc.parse_errors import PARSE_ERRORS
 from mesh.rpc.status import DETAILS_TRAILER, from_status
 
 # The texts of these come from a gRPC library or a crashed handler, and hold addresses and stack traces.
@@ -53,7 +54,7 @@ def _sent_failure(error: CallError) -> MeshError | None:
     try:
         status = Status.from_binary(details)
         failure = from_status(status)
-    except (ValueError, EOFError):
+    except PARSE_ERRORS:
         return None
     if status.code != error.code or not is_for_callers(status):
         return None

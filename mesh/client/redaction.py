@@ -13,6 +13,7 @@ from googleapis.google.rpc.error_details_pb import DebugInfo
 from googleapis.google.rpc.status_pb import Status
 
 from mesh.errors import Code, MeshError
+from mesh.rpc.parse_errors import PARSE_ERRORS
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ def _debug_infos(status: bytes) -> Iterable[str]:
         return
     try:
         found = [info for detail in Status.from_binary(status).details if (info := detail.unpack(DebugInfo))]
-    except (ValueError, EOFError):
+    except PARSE_ERRORS:
         return
     for info in found:
         yield "\n".join([info.detail, *info.stack_entries])

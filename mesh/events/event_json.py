@@ -7,6 +7,7 @@ from typing import Any
 from protobuf import Registry
 
 from mesh.events.envelope import Envelope
+from mesh.rpc.parse_errors import PARSE_ERRORS
 
 
 def as_json(event: Envelope, types: Registry) -> dict[str, Any]:
@@ -18,6 +19,6 @@ def as_json(event: Envelope, types: Registry) -> dict[str, Any]:
     try:
         if desc is not None:
             return {**attributes, "data": json.loads(desc.type.from_binary(event.payload).to_json(registry=types))}
-    except (ValueError, EOFError):
+    except PARSE_ERRORS:
         pass
     return {**event.attributes(), "data_base64": b64encode(event.payload).decode()}

@@ -6,6 +6,7 @@ from protobuf import Message
 
 from mesh.errors import Code
 from mesh.rpc.call_error import CallError
+from mesh.rpc.parse_errors import PARSE_ERRORS
 
 M = TypeVar("M", bound=Message)
 
@@ -14,5 +15,5 @@ def parse(kind: type[M], request: bytes) -> M:
     """Returns a request. Raises CallError."""
     try:
         return kind.from_binary(request)
-    except (ValueError, EOFError, RecursionError) as error:
+    except PARSE_ERRORS as error:
         raise CallError(Code.INVALID_ARGUMENT, f"The request is not a {kind.desc().type_name}.") from error

@@ -33,6 +33,7 @@ from mesh.http2.server.call import Route, ServerCall
 from mesh.identity import ANONYMOUS, Caller, Verifier, authenticate, authorize, authorize_connection, bearer_token
 from mesh.rpc import CLIENT_ADDRESS, WORKLOAD, Call, Handler, current_call
 from mesh.rpc.call_error import CallError
+from mesh.rpc.parse_errors import PARSE_ERRORS
 from mesh.rpc.status import DETAILS_TRAILER, to_status
 from mesh.server.open_streams import CallEnd, OpenStreams
 from mesh.telemetry import correlation, tracing
@@ -239,7 +240,7 @@ class Pipeline:
             raise InvalidArgument(f"The request is larger than {self._bytes_max} bytes.", reason="MESSAGE_TOO_LARGE")
         try:
             return kind.from_binary(request)
-        except (ValueError, EOFError, RecursionError) as error:
+        except PARSE_ERRORS as error:
             raise InvalidArgument(
                 f"The request is not a {kind.desc().type_name}.", reason="MALFORMED_MESSAGE"
             ) from error

@@ -1,6 +1,7 @@
 """`make events`."""
 
 import asyncio
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from mesh.events.event_json import as_json
 from mesh.events.nats.jetstream import JetStream
 from mesh.events.nats.stream import STREAM
 from mesh.events.nats.users import PROVISIONER, inbox_prefix, users
+from tests.mesh.messages import NESTED
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
@@ -120,5 +122,6 @@ def test_an_event_is_a_line_of_json() -> None:
     shown = as_json(event(1, payload=placed.to_binary()), types)
     assert (shown["type"], shown["source"], shown["data"]) == (PLACED, "orders", {"order": {"name": "orders/1"}})
     assert json.dumps(shown)
-    corrupt = as_json(event(1, payload=b"\xff"), types)
-    assert (corrupt["data_base64"], "data" in corrupt) == ("/w==", False)
+    for payload in (b"\xff", NESTED):
+        corrupt = as_json(event(1, payload=payload), types)
+        assert (base64.b64decode(corrupt["data_base64"]), "data" in corrupt) == (payload, False)

@@ -70,3 +70,6 @@ Other = _message_type("meshwright.test.v1.Other")
 
 Sale = _message_type("acme.test.v1.Sale")
 """text: string. Its package is another company's."""
+
+NESTED = b"\x7b" * 200 + b"\x7c" * 200
+"""Groups inside each other in a field that no type has, 15: valid, but too deep for the parser."""

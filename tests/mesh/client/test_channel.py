@@ -8,13 +8,16 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from googleapis.google.rpc.status_pb import Status
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
+from protobuf.wkt import Any as Packed
 
 from local.ports import free_port
 from mesh.client import Channel
 from mesh.errors import (
+    BrokenResponse,
     Cancelled,
     Code,
     DeadlineExceeded,
@@ -27,9 +30,13 @@ from mesh.errors import (
 )
 from mesh.identity import Caller
 from mesh.rpc import WORKLOAD, Call, current_call
+from mesh.rpc.status import DETAILS_TRAILER
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
+from tests.mesh.messages import NESTED
 from tests.mesh.servers import channel_to, serving
+
+NESTED_DEBUG = Packed(type_url="type.googleapis.com/google.rpc.DebugInfo", value=NESTED)
 
 
 async def test_a_typed_call_returns_the_response(greeter: SimpleNamespace, issuer: Issuer) -> None:
@@ -317,6 +324,44 @@ async def test_a_backend_without_details_is_understood(greeter: SimpleNamespace)
             await channel.unary("/plain.Service/Do", b"", timeout_s=5)
     await server.stop(None)
     assert (caught.value.code, caught.value.message) == (Code.UNKNOWN, "Internal error.")
+
+
+@contextlib.asynccontextmanager
+async def _answered_by(handle: Any, service: str, method: str) -> AsyncIterator[Channel]:
+    """Yields a channel to another implementation, whose handler of one method gets and returns bytes."""
+    server = grpc.aio.server()
+    handler: Any = grpc.unary_unary_rpc_method_handler(handle)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with Channel("other", f"127.0.0.1:{port}") as channel:
+        yield channel
+    await server.stop(None)
+
+
+@pytest.mark.parametrize("details", [NESTED, Status(code=5, details=[NESTED_DEBUG]).to_binary()])
+async def test_an_error_whose_details_are_nested_too_deeply_keeps_its_code(details: bytes) -> None:
+    """The parser gives up on them."""
+
+    async def handle(_request: bytes, context: Any) -> bytes:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no", ((DETAILS_TRAILER, details),))
+        return b""
+
+    async with _answered_by(handle, "plain.Service", "Do") as channel:
+        with pytest.raises(NotFound):
+            await channel.unary("/plain.Service/Do", b"", timeout_s=5)
+
+
+@pytest.mark.parametrize("response", [NESTED, b"\xff"])
+async def test_a_response_that_cannot_be_parsed_is_broken(greeter: SimpleNamespace, response: bytes) -> None:
+    """Also one that is nested too deeply for the parser."""
+
+    async def handle(_request: bytes, _context: Any) -> bytes:
+        return response
+
+    async with _answered_by(handle, "greeter.v1.GreeterService", "Shout") as channel:
+        with pytest.raises(BrokenResponse):
+            await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="ADA"))
 
 
 async def test_metadata_have_one_limit(greeter: SimpleNamespace, issuer: Issuer) -> None:

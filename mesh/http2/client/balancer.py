@@ -38,6 +38,8 @@ class Balancer:
         self._tls = tls
         self._keepalive_s = keepalive_s
         self._endpoints: dict[_Address, Endpoint] = {}
+        self._retired: list[Endpoint] = []
+        """The addresses that the name has lost, while streams to them go on."""
         self._turns: deque[Endpoint] = deque()
         self._resolving: asyncio.Task[None] | None = None
         self._resolved_at = -RESOLVE_PAUSE_S
@@ -93,7 +95,7 @@ class Balancer:
         self._is_closed = True
         if self._resolving is not None:
             self._resolving.cancel()
-        for endpoint in self._endpoints.values():
+        for endpoint in (*self._endpoints.values(), *self._retired):
             endpoint.close()
         self._wake(len(self._waiters))
 
@@ -138,7 +140,10 @@ class Balancer:
     def _use(self, addresses: list[_Address]) -> None:
         """Replaces the addresses."""
         for address in self._endpoints.keys() - set(addresses):
-            self._endpoints.pop(address).retire()
+            endpoint = self._endpoints.pop(address)
+            endpoint.retire()
+            self._retired.append(endpoint)
+        self._retired = [endpoint for endpoint in self._retired if endpoint.has_streams]
         for address in addresses:
             if address not in self._endpoints:
                 self._endpoints[address] = Endpoint(partial(self._connect, address), self._endpoint_changed)

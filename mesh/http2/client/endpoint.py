@@ -55,6 +55,11 @@ class Endpoint:
         return any(connection.is_usable for connection in self._connections)
 
     @property
+    def has_streams(self) -> bool:
+        """Returns whether streams go on that were opened before retire()."""
+        return bool(self._draining)
+
+    @property
     def may_grow(self) -> bool:
         """Returns whether another connection would help. One would not if the newest allows no streams."""
         usable = [connection for connection in self._connections if connection.is_usable]

@@ -631,6 +631,29 @@ async def test_an_address_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch
                 await asyncio.sleep(0.02)
 
 
+async def test_close_ends_the_streams_to_an_address_that_the_name_has_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then they go on, as when a replica stops."""
+    monkeypatch.setattr("mesh.http2.client.balancer.RESOLVE_PAUSE_S", 0.01)
+    async with replicas(monkeypatch, 2) as (address, hosts, _), transport_to(address) as transport:
+        while len({(await call(transport)).message for _ in range(2)}) < 2:
+            pass
+        async with contextlib.AsyncExitStack() as stack:
+            streams = [
+                await stack.enter_async_context(transport.stream(PATH, connect_by=1e9, deadline=1e9, metadata=()))
+                for _ in range(2)
+            ]
+            hosts.pop()
+            transport._balancer._resolve()
+            while transport._balancer._resolving is not None:
+                await asyncio.sleep(0.01)
+            assert not any(stream.is_done() for stream in streams)
+            await transport.close()
+            for stream in streams:
+                async with asyncio.timeout(10):
+                    with pytest.raises(CallError):
+                        await stream.receive()
+
+
 async def test_a_name_that_cannot_be_encoded_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lookup that raises UnicodeError has failed, as one of an unknown name has."""
     monkeypatch.setattr("mesh.http2.client.balancer.RESOLVE_PAUSE_S", 0.01)

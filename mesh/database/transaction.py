@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import asyncpg
+
 from mesh.database.connection import Connection
 
 
 @asynccontextmanager
 async def transaction_on(connection: Connection, settings: Mapping[str, str | int]) -> AsyncIterator[None]:
-    """Runs a transaction whose BEGIN and settings take one round trip; asyncpg's own transaction() would take two."""
+    """Runs a transaction whose BEGIN and settings take one round trip; asyncpg's own transaction() would take two.
+    Raises InFailedSQLTransactionError if the block ends well, but not one of its statements.
+    """
     try:
         await connection.execute("BEGIN" + "".join(f"; SET LOCAL {name} = {value}" for name, value in settings.items()))
         yield
@@ -17,7 +21,9 @@ async def transaction_on(connection: Connection, settings: Mapping[str, str | in
         if not connection.is_closed():
             await _roll_back(connection)
         raise
-    await connection.execute("COMMIT")
+    # PostgreSQL answers COMMIT with ROLLBACK, and no error, if a statement failed whose error was caught in the block.
+    if await connection.execute("COMMIT") != "COMMIT":
+        raise asyncpg.InFailedSQLTransactionError("a statement of the transaction failed, so nothing is committed")
 
 
 async def _roll_back(connection: Connection) -> None:

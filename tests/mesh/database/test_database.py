@@ -1,6 +1,7 @@
 """The pool, its transactions, and the errors that callers get while PostgreSQL is away."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -47,6 +48,20 @@ async def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     with pytest.raises(LookupError):
         await fail_late()
     assert await _numbers(database) == [1]
+
+
+async def test_a_transaction_with_a_failed_statement_is_not_taken_for_committed(database: Database) -> None:
+    """PostgreSQL has rolled it back, which a block that goes on after the error of a statement would not notice."""
+
+    async def insert_twice() -> None:
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO numbers VALUES (1)")
+            with contextlib.suppress(asyncpg.UniqueViolationError):
+                await tx.execute("INSERT INTO numbers VALUES (1)")
+
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await insert_twice()
+    assert await _numbers(database) == []
 
 
 async def test_a_violated_constraint_is_for_the_storage_to_catch(database: Database) -> None:

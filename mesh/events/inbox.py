@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 import structlog
 from protobuf import Message
 
-from mesh.background import WorkSignal, finish, keep_running, stop
+from mesh.background import WorkSignal, finish, keep_running, stop, uncancelled
 from mesh.database import STALE_SESSION, Connection, Database, Session
 from mesh.events import inbox_table, metrics
 from mesh.events.broker import Broker, Delivery, Subscription
@@ -239,8 +239,9 @@ class Inbox:
         event, handler = self._decode(envelope)
         with envelope.correlated(), tracing.span(f"process {event.type}", "CONSUMER", envelope.origin.trace_headers):
             try:
-                async with asyncio.timeout(HANDLER_TIMEOUT_S):
-                    await handler(tx, event)
+                with uncancelled():
+                    async with asyncio.timeout(HANDLER_TIMEOUT_S):
+                        await handler(tx, event)
             except STALE_SESSION:
                 raise  # so that the session is replaced
             except Exception as error:

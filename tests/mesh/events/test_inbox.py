@@ -482,6 +482,27 @@ async def test_a_handler_that_hangs_is_a_failed_try(
         assert await settled(1) == [("dead", 3)]
 
 
+@pytest.mark.usefixtures("short_pauses")
+async def test_a_handler_whose_client_gives_up_a_connection_is_a_failed_try(
+    database: Database, broker: Broker, settled: Settled
+) -> None:
+    """Client libraries cancel what waits for such a connection. Other events of the transaction take effect."""
+
+    async def wait(tx: Connection, event: Event[Any]) -> None:
+        if event.aggregate == "notes/1":
+            answer = asyncio.get_running_loop().create_future()
+            answer.cancel()
+            await answer
+        await note(tx, event)
+
+    payload, now = Note(text="a").to_binary(), datetime.now(UTC)
+    events = [Envelope(str(number), TYPE, "test", f"notes/{number}", now, payload, None) for number in (1, 2)]
+    async with database.transaction() as tx:
+        await inbox_table.store(tx, events)
+    async with inbox(database, broker, {Note: wait}):
+        assert await settled(2) == [("dead", 3), ("done", 1)]
+
+
 @pytest.mark.usefixtures("relay")
 async def test_a_session_in_which_a_table_is_missing_is_replaced(
     database: Database, broker: Broker, publish_notes: PublishNotes, settled: Settled, monkeypatch: pytest.MonkeyPatch

@@ -129,7 +129,7 @@ class Balancer:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:  # the addresses of the last time may still be right
+        except Exception as error:  # noqa: BLE001 # also that no thread can be started; the last addresses may be right
             self._error = error
         else:
             self._error = None

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from mesh.http2.client.connection import ClientConnection
-from mesh.rpc.call_error import CallError
 
 ATTEMPT_S_MAX: Final = 2.0
 """The time of one attempt, with TLS and the server's settings."""
@@ -102,7 +101,7 @@ class Endpoint:
             try:
                 async with asyncio.timeout(ATTEMPT_S_MAX):
                     connection = await self._connect(self._changed)
-            except (OSError, TimeoutError, CallError) as error:
+            except Exception as error:  # noqa: BLE001 # whatever it is, nothing else would try again
                 self.error = error
                 self._on_change()
                 await asyncio.sleep(self._jittered_pause_s())

@@ -664,6 +664,29 @@ async def test_a_name_that_cannot_be_encoded_is_looked_up_again(monkeypatch: pyt
             transport._balancer._error = None  # so that check() waits for another lookup
 
 
+@pytest.mark.parametrize("step", ["getaddrinfo", "create_connection"])
+async def test_whatever_a_lookup_or_an_attempt_raises_is_not_the_end(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The next one may succeed: a thread for a lookup, for example, can't be started for a while."""
+    monkeypatch.setattr("mesh.http2.client.balancer.RESOLVE_PAUSE_S", 0.01)
+    done = getattr(asyncio.base_events.BaseEventLoop, step)
+    failures = 0
+
+    async def fail_first(*arguments: Any, **options: Any) -> Any:
+        nonlocal failures
+        if not failures:
+            failures += 1
+            raise RuntimeError("can't start new thread")
+        return await done(*arguments, **options)
+
+    async with scripted(serve_well) as address, transport_to(address) as transport:
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.base_events.BaseEventLoop, step, fail_first)
+            assert (await call(transport, timeout_s=5)).message == b"answer"
+    assert failures == 1
+
+
 def contexts(folder: Path, *, alpn: list[str]) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Returns the contexts of a server and of a client that trusts it."""
     authority = Authority(folder)

@@ -26,7 +26,9 @@ PAGE_TEXT_BYTES_MAX: Final = 3 * 1024 * 1024
 lines has up to 85 kB, and a response may have 4 MiB.
 """
 
-CHANGES_MAX: Final = 100
+CHANGES_MAX: Final = 10
+"""The most notifications that a stream holds while its client does not read."""
+
 KEPT_FOR: Final = timedelta(days=90)
 
 _COLUMNS: Final = "uid, user_name, kind, subject, text, resource, send_time, read_time, email_state, sms_state"

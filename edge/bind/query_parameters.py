@@ -27,7 +27,7 @@ from edge.protojson.leaf_readers import LeafReader
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import InvalidValue, Violations, shorten
-from edge.protojson.well_known import FIELD_MASK, MASK_PATH_OF_TEXT
+from edge.protojson.well_known import MASK_PATH_OF_TEXT
 from mesh.contract.descriptors import element_of
 
 CACHED_MAX: Final = 1000
@@ -196,19 +196,20 @@ def _set(message: Message, parameter: _Parameter, text: str, key: str | None) ->
         target[field][entry] = value
     else:
         assign(target, field, value)
-    if parameter.enclosing:
-        _check_well_known(target)
+    if parameter.enclosing and not _is_valid(target, value):
+        raise InvalidValue(f"is not a valid {target.desc().type_name}", "OUT_OF_RANGE")
 
 
-def _check_well_known(message: Any) -> None:
-    """Raises InvalidValue if the fields of a well-known type together are not a valid value."""
-    type_name = message.desc().type_name
+def _is_valid(message: Any, added: Any) -> bool:
+    """Returns whether the fields of a well-known type together are a valid value. What was valid before the value
+    `added` is not checked again: a form of a thousand elements would take minutes.
+    """
+    match message.desc().type_name:
+        case "google.protobuf.FieldMask":
+            return MASK_PATH_OF_TEXT.fullmatch(added) is not None
+        case "google.protobuf.ListValue" | "google.protobuf.Struct":
+            return True  # the element was read as JSON
     try:
-        if type_name == FIELD_MASK:
-            is_valid = all(map(MASK_PATH_OF_TEXT.fullmatch, message.paths))
-        else:
-            is_valid = bool(message.to_json())
+        return bool(message.to_json())
     except (ValueError, OverflowError):
-        is_valid = False
-    if not is_valid:
-        raise InvalidValue(f"is not a valid {type_name}", "OUT_OF_RANGE")
+        return False

@@ -17,7 +17,7 @@ from protobuf import Registry
 from edge.contract.types import COMMON_TYPES
 from edge.http.headers import Headers
 from edge.http.negotiation import media_quality
-from edge.protojson.writer import to_value
+from edge.protojson.writer import format_duration, to_value
 from mesh.errors import BrokenResponse, Code, FieldViolation, MeshError, MetadataTooLarge
 from mesh.rpc.status import ERROR_DOMAIN
 
@@ -146,7 +146,8 @@ def _details(error: MeshError) -> Iterator[dict[str, Any]]:
         violations = [_violation(violation) for violation in error.violations]
         yield {"@type": f"{_TYPE_PREFIX}google.rpc.BadRequest", "fieldViolations": violations}
     if error.retry_after_s is not None:
-        yield {"@type": f"{_TYPE_PREFIX}google.rpc.RetryInfo", "retryDelay": f"{error.retry_after_s:.9g}s"}
+        delay = format_duration(0, round(error.retry_after_s * 1e9))
+        yield {"@type": f"{_TYPE_PREFIX}google.rpc.RetryInfo", "retryDelay": delay}
 
 
 def _violation(violation: FieldViolation) -> dict[str, str]:

@@ -23,6 +23,7 @@ from edge.contract.contract import Contract
 from edge.contract.types import COMMON_TYPES
 from edge.http.errors import HTTP_STATUS, HttpError, render
 from edge.http.held_bytes import HeldByteCounter
+from edge.protojson.well_known import parse_duration
 from mesh.errors import (
     Code,
     FailedPrecondition,
@@ -360,6 +361,17 @@ async def test_an_error_without_room_in_memory_is_503(
     response = await client.get(GET, headers={"accept-encoding": "identity"})
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert response.json()["error"]["details"][0]["reason"] == "OVERLOADED"
+
+
+@pytest.mark.parametrize("delay_s", [30, 0.0123456789, 0.05000000001, 1.5e-5, 1e-12, 1e9 + 0.5])
+def test_any_time_to_wait_is_a_duration(delay_s: float) -> None:
+    """The retryDelay of an error has at most nine digits after the point and no exponent, as parsers of a Duration
+    demand: rate limits and circuit breakers name any fraction of a second.
+    """
+    error = json.loads(render(Unavailable("Wait.", retry_after_s=delay_s))[2])["error"]
+    delay = next(each["retryDelay"] for each in error["details"] if each["@type"].endswith("RetryInfo"))
+    seconds, nanos = parse_duration(delay)
+    assert seconds + nanos / 1e9 == pytest.approx(delay_s, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,11 @@ from typing import Final
 REMEMBERED_MAX: Final = 256
 """The size of the cache of parsed headers; clients send few different ones."""
 
+BYTES_MAX: Final = 2048
+"""How much of a header is read. A stream looks for each of its five media types, and one of thousands of ranges would
+block the event loop; a server may disregard any part of these headers (RFC 9110, section 12.4.1).
+"""
+
 
 @lru_cache(REMEMBERED_MAX)
 def media_quality(accept: bytes, media_type: str) -> float:
@@ -34,6 +39,8 @@ def preferred_coding(accept_encoding: bytes, offered: Sequence[str]) -> str:
 
 def _items(header: bytes) -> list[tuple[str, float]]:
     """Returns the items of a header in lower case, without their parameters, each with its quality."""
+    if len(header) > BYTES_MAX:
+        header = header[:BYTES_MAX].rpartition(b",")[0]
     items = []
     for item in header.decode("latin-1").lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from edge.http.compression import SIZE_BYTES_MIN, THREAD_BYTES_MIN, negotiate, new_encoder
-from edge.http.negotiation import media_quality, preferred_coding
+from edge.http.negotiation import BYTES_MAX, media_quality, preferred_coding
 from tests.edge.backend import Backend
 from tests.edge.requests import request_of
 from tests.edge.served import Client
@@ -132,3 +132,14 @@ def test_the_preferred_coding(header: bytes, coding: str) -> None:
 def test_the_quality_of_a_media_type(header: bytes, quality: float) -> None:
     """The most specific media range applies (RFC 9110, section 12.5.1)."""
     assert media_quality(header, "application/json") == quality
+
+
+def test_a_long_header_is_read_in_part() -> None:
+    """The first ranges of a header apply, however many follow; an item that is cut off does not."""
+    many = b", a" * 15_000
+    assert media_quality(b"application/json" + many, "application/json") == 1
+    assert preferred_coding(b"br, gzip;q=0.5" + many, ("gzip", "br")) == "br"
+    assert media_quality(b"a" + many + b", application/json", "application/json") == 0
+    assert preferred_coding(b"a" + many + b", gzip", ("gzip", "br")) == ""
+    before = b"a" * (BYTES_MAX - len(b",application/json;q=0"))
+    assert media_quality(before + b",application/json;q=0.5", "application/json") == 0

@@ -6,6 +6,7 @@ from typing import Final
 from protovalidate._gen.buf.validate.validate_pb import StringRules
 
 from edge.openapi.json_schema import Schema, add_for_validators
+from edge.openapi.validation_rules.ecma_pattern import ecma_pattern
 from edge.openapi.validation_rules.keywords import add_keywords, given_rules
 
 _FORMATS: Final = {
@@ -22,19 +23,16 @@ _PATTERNS: Final = {
     "ulid": "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$",
 }
 
-# Syntax of RE2, in which protovalidate's patterns are, that ECMA-262, in which JSON Schema's are, does not have.
-_RE2_ONLY = re.compile(r"\(\?[A-Za-z]|\[\[:|\\[AzQECapP]")
-
 
 def constrain_string(schema: Schema, kind: str, rules: StringRules) -> list[str]:
     """Adds the rules of a string to its schema. Returns sentences for those that have no keyword."""
     given, notes = given_rules(rules), []
     patterns = [_PATTERNS[name] for name in given if name in _PATTERNS]
     if (pattern := given.get("pattern")) is not None:
-        if _RE2_ONLY.search(pattern):
+        if (translated := ecma_pattern(pattern)) is None:
             notes.append(f"must match the regular expression `{pattern}`, in RE2's syntax")
         else:
-            patterns.append(pattern)
+            patterns.append(translated)
     if "prefix" in given:
         patterns.append(f"^{_literal(given['prefix'])}")
     if "suffix" in given:

@@ -41,6 +41,7 @@ def schema_of(field: str, tmp_path: Path) -> dict[str, Any]:
         ("string f1 = 1 [(buf.validate.field).string = {min_len: 2 max_len: 3}];", ["ab"], ["a", "abcd", None]),
         ("string f1 = 1 [(buf.validate.field).string.len = 2];", ["ab"], ["a"]),
         ('string f1 = 1 [(buf.validate.field).string.pattern = "^[a-c]{2}(x|y)+$"];', ["abx"], ["ab"]),
+        (r'string f1 = 1 [(buf.validate.field).string.pattern = "^\\w+\\@[\\w-.]+$"];', ["a@b-c.d"], ["a@b c"]),
         ('string f1 = 1 [(buf.validate.field).string = {prefix: "a.b" suffix: "z"}];', ["a.bz"], ["acbz", "a.b"]),
         ('string f1 = 1 [(buf.validate.field).string.contains = "x+"];', ["ax+b"], ["axx"]),
         ('string f1 = 1 [(buf.validate.field).string.const = "x"];', ["x"], ["y"]),

@@ -32,7 +32,7 @@ class Binder:
         self._parameters = QueryParameters(
             route.method.desc.input, readers, in_path=route.variables, in_body=route.body
         )
-        self._header_fields = HeaderFields(route)
+        self._header_fields = HeaderFields(route, readers.depth_max)
         self.paths = ClientPaths(route.method.desc.input, route.body, frozenset(map(proto_path, route.variables)))
         self._body_name = route.body.json_name if route.body is not None else ""
         self._rules = RequestRules(route.method.desc.input, validator, self.paths)

@@ -17,6 +17,7 @@ from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, parse_if_match
 from edge.protojson.client_paths import json_path
 from edge.protojson.fields import assign, descend, find_field, find_text_field, is_read_mask, is_update_mask, value_at
 from edge.protojson.leaf_readers import text_leaf
+from edge.protojson.readers import DEPTH_MAX
 from edge.protojson.violations import InvalidValue, Violations
 
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
@@ -27,8 +28,10 @@ _NOT_UPDATABLE: Final = frozenset({FieldBehavior.OUTPUT_ONLY, FieldBehavior.IDEN
 class HeaderFields:
     """The fields that one route's requests have from their headers, and the update mask."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, depth_max: int = DEPTH_MAX) -> None:
+        """`depth_max` is how deep a body may be nested."""
         request = route.method.desc.input
+        self._depth_max = depth_max
         self._request_id = find_text_field(request, "request_id")
         self._etag = _etag(request, route)
         self._resume_token = ResumeToken.of(request) if route.method.streams else None
@@ -109,20 +112,22 @@ class HeaderFields:
 
     def _fill_mask(self, message: Message, resource: Any) -> None:
         if isinstance(resource, dict) and self._mask is not None and self._resource is not None:
-            paths = list(dict.fromkeys(self._paths(_message_of(self._resource), resource)))
+            paths = list(dict.fromkeys(self._paths(_message_of(self._resource), resource, 1)))
             message[self._mask] = _message_of(self._mask).type(paths=paths)
 
-    def _paths(self, message: DescMessage, given: dict[str, Any]) -> Iterator[str]:
+    def _paths(self, message: DescMessage, given: dict[str, Any], depth: int) -> Iterator[str]:
         """Yields the paths of the fields that an object holds. The etag, the name, and fields that only the service
-        sets (AIP-203) are left out: clients send them back with the resource but can't change them.
+        sets (AIP-203) are left out: clients send them back with the resource but can't change them. A body that is
+        nested too deeply has been rejected when it was read, and must not exhaust the stack here.
         """
         for key, value in given.items():
             field = find_field(message, key)
             if field is None or field.name == "etag" or field in self._in_path or _is_not_updatable(field):
                 continue
             inner = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
-            if inner is not None and isinstance(value, dict) and value and _has_fields(inner):
-                yield from (f"{field.name}.{path}" for path in self._paths(inner, value))
+            is_object = isinstance(value, dict) and value and depth < self._depth_max
+            if inner is not None and is_object and _has_fields(inner):
+                yield from (f"{field.name}.{path}" for path in self._paths(inner, value, depth + 1))
             else:
                 yield field.name
 

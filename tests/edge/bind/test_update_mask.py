@@ -13,6 +13,7 @@ from tests.edge.backend import Backend, backend_of
 from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
 
+JSON = {"content-type": "application/json"}
 CONTRACT = """
 syntax = "proto3";
 package masks.v1;
@@ -46,6 +47,7 @@ message Thing {
   google.protobuf.Struct free_form = 6;
   Part main_part = 7;
   google.protobuf.Timestamp read_time = 8;
+  Thing original = 9;
 }
 message Part {
   int32 part_size = 1;
@@ -197,6 +199,13 @@ async def test_a_form_has_the_mask_of_its_fields(
     """A form without a mask updates the fields that it contains, also those with default values, as JSON does."""
     response = await edge.patch("/v2/things/1", data=form)
     assert (response.status_code, received_paths(things)) == (200, paths), response.text
+
+
+async def test_an_update_that_is_nested_too_deeply_is_rejected(edge: Client) -> None:
+    """The paths of its mask are not looked for at any depth, which ended in an internal error."""
+    body = '{"original":' * 490 + "{}" + "}" * 490
+    wrong = await edge.violations("PATCH", "/v1/things/1", content=body, headers=JSON)
+    assert list(wrong.values()) == ["NESTED_TOO_DEEPLY"]
 
 
 async def test_an_invalid_form_has_no_mask(edge: Client) -> None:

@@ -14,7 +14,7 @@ from edge.contract.resume_token import LAST_EVENT_ID, ResumeToken
 from edge.contract.route import Route
 from edge.http.entity_tags import ANY
 from edge.http.preconditions import IF_MATCH, IF_NONE_MATCH, parse_if_match
-from edge.protojson.client_paths import json_path
+from edge.protojson.client_paths import json_path, proto_path
 from edge.protojson.fields import assign, descend, find_field, find_text_field, is_read_mask, is_update_mask, value_at
 from edge.protojson.leaf_readers import text_leaf
 from edge.protojson.readers import DEPTH_MAX
@@ -43,7 +43,7 @@ class HeaderFields:
         self._read_resources = read_resources(route.method.desc.output)
         self._whole_body = route.whole_body
         self._resource = _resource(route) if self._mask is not None else None
-        self._in_path = frozenset(fields[-1] for fields in route.variables if fields[0] is self._resource)
+        self._in_path = frozenset(fields[1:] for fields in route.variables if fields[0] is self._resource)
 
     @property
     def takes_request_id(self) -> bool:
@@ -112,24 +112,28 @@ class HeaderFields:
 
     def _fill_mask(self, message: Message, resource: Any) -> None:
         if isinstance(resource, dict) and self._mask is not None and self._resource is not None:
-            paths = list(dict.fromkeys(self._paths(_message_of(self._resource), resource, 1)))
+            paths = list(dict.fromkeys(self._paths(_message_of(self._resource), resource)))
             message[self._mask] = _message_of(self._mask).type(paths=paths)
 
-    def _paths(self, message: DescMessage, given: dict[str, Any], depth: int) -> Iterator[str]:
-        """Yields the paths of the fields that an object holds. The etag, the name, and fields that only the service
-        sets (AIP-203) are left out: clients send them back with the resource but can't change them. A body that is
-        nested too deeply has been rejected when it was read, and must not exhaust the stack here.
+    def _paths(self, message: DescMessage, given: dict[str, Any], around: tuple[DescField, ...] = ()) -> Iterator[str]:
+        """Yields the paths of the fields that an object holds, which is in the fields `around` of the resource. The
+        etag, the name, and fields that only the service sets (AIP-203) are left out: clients send them back with the
+        resource but can't change them. A body that is nested too deeply has been rejected when it was read, and must
+        not exhaust the stack here.
         """
         for key, value in given.items():
             field = find_field(message, key)
-            if field is None or field.name == "etag" or field in self._in_path or _is_not_updatable(field):
+            if field is None or field.name == "etag" or _is_not_updatable(field):
+                continue
+            fields = (*around, field)
+            if fields in self._in_path:  # only there: a message may be inside another of its type
                 continue
             inner = field.value.message if isinstance(field.value, DescFieldValueMessage) else None
-            is_object = isinstance(value, dict) and value and depth < self._depth_max
+            is_object = isinstance(value, dict) and value and len(fields) < self._depth_max
             if inner is not None and is_object and _has_fields(inner):
-                yield from (f"{field.name}.{path}" for path in self._paths(inner, value, depth + 1))
+                yield from self._paths(inner, value, fields)
             else:
-                yield field.name
+                yield proto_path(fields)
 
 
 def _idempotency_key(header: bytes) -> str:

@@ -201,6 +201,15 @@ async def test_a_form_has_the_mask_of_its_fields(
     assert (response.status_code, received_paths(things)) == (200, paths), response.text
 
 
+async def test_only_the_field_in_the_path_is_no_update(edge: Client, things: Backend) -> None:
+    """The mask has the same field of the same message elsewhere in the resource, which would be lost without it."""
+    thing = {"name": "things/1", "firstName": "a", "original": {"name": "things/2", "firstName": "b"}}
+    for url, body in (("/v1/things/1", thing), ("/v2/things/1", {"thing": thing})):
+        response = await edge.patch(url, json=body)
+        assert response.status_code == 200, response.text
+        assert received_paths(things) == ["first_name", "original.name", "original.first_name"]
+
+
 async def test_an_update_that_is_nested_too_deeply_is_rejected(edge: Client) -> None:
     """The paths of its mask are not looked for at any depth, which ended in an internal error."""
     body = '{"original":' * 490 + "{}" + "}" * 490

@@ -183,7 +183,11 @@ class _AnyReader:
     def _packed_type(self, url: object) -> DescMessage:
         if type(url) is not str:
             raise InvalidValue(f"must be a string that names the type of this value, not {json_type_name(url)}")
-        desc = self._readers.registry.message(url.rpartition("/")[2])
+        _, slash, name = url.rpartition("/")
+        if not slash:  # any.proto demands one, and the libraries of C++ and Java can't read an Any without it
+            text = f'must be a URL that ends with "/" and the name of a type, such as "type.googleapis.com/{EMPTY}"'
+            raise InvalidValue(text, "TYPE_UNKNOWN")
+        desc = self._readers.registry.message(name)
         if desc is None:
             raise InvalidValue(f'is not the name of a known type: "{shorten(url)}"', "TYPE_UNKNOWN")
         return desc

@@ -131,6 +131,7 @@ def test_what_protojson_allows_is_read(library: Contract, text: str, written: An
         ('{"value": ["\\udfff"]}', "INVALID_VALUE", "value[0]"),
         ('{"any": {"i32": 1}}', "INVALID_VALUE", "any.@type"),
         ('{"any": {"@type": "x/no.Such"}}', "TYPE_UNKNOWN", "any.@type"),
+        ('{"any": {"@type": "library.v1.Inner"}}', "TYPE_UNKNOWN", "any.@type"),
         ('{"any": {"@type": "x/library.v1.Inner", "nope": 1}}', "FIELD_UNKNOWN", "any.nope"),
         ('{"any": {"@type": "x/library.v1.Inner", "number": "x"}}', "INVALID_VALUE", "any.number"),
         ('{"any": {"@type": "x/google.protobuf.Duration", "value": "1"}}', "INVALID_VALUE", "any.value"),

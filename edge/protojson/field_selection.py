@@ -43,8 +43,10 @@ def parse(text: str, message: DescMessage, *, proto_names: bool) -> Selection:
 
 
 def trim(value: Any, selection: Selection) -> Any:
-    """Returns the JSON value with only the selected fields; a selection applies to each element of an array."""
-    if selection is None:
+    """Returns the JSON value with only the selected fields; a selection applies to each element of an array. A "*" at
+    the end of a path selects whole fields, also those of which another path selects a part.
+    """
+    if selection is None or selection.get(ALL, {}) is None:
         return value
     if isinstance(value, list):
         return [trim(item, selection) for item in value]

@@ -77,6 +77,8 @@ WHOLE = {
         ("books.author.given_name, first", {"books": [{"author": {"givenName": "G"}}, {"author": {"givenName": "H"}}]}),
         ("books,books.title", {"books": WHOLE["books"]}),
         ("books.title,books", {"books": WHOLE["books"]}),
+        ("*,books.title", WHOLE),
+        ("books(author.givenName,*),titles", WHOLE),
         ("*/title", {"books": [{"title": "A"}, {"title": "B"}], "titles": ["x"]}),
         ("first", {}),
     ],

@@ -167,8 +167,8 @@ class _Writer:
         if element in INT64_TYPES:
             return str(value)
         if element is ScalarType.FLOAT:
-            return _finite(shortest(value))
-        return b64encode(value).decode() if isinstance(value, bytes | bytearray) else _finite(value)
+            return finite_or_text(shortest(value))
+        return b64encode(value).decode() if isinstance(value, bytes | bytearray) else finite_or_text(value)
 
     def _enum(self, enum: DescEnum, number: int) -> Any:
         if enum.type_name == NULL_VALUE:
@@ -182,7 +182,7 @@ class _Writer:
         kind = value.kind
         if kind is None or kind.field == "null_value":
             return None
-        return self.message(kind.value, depth) if isinstance(kind.value, Message) else _finite(kind.value)
+        return self.message(kind.value, depth) if isinstance(kind.value, Message) else finite_or_text(kind.value)
 
     def _any(self, packed: Any, depth: int) -> Any:
         if not packed.type_url and not packed.value:
@@ -231,7 +231,8 @@ def _camel_case(path: str) -> str:
     return _UNDERSCORE.sub(lambda found: found[1].upper(), path)
 
 
-def _finite(value: Any) -> Any:
+def finite_or_text(value: Any) -> Any:
+    """Returns a value as JSON has it, which has texts for numbers that are not finite."""
     if not isinstance(value, float) or math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

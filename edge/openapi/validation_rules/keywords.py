@@ -1,5 +1,6 @@
 """Rules as the keywords of JSON Schema."""
 
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from protobuf import Message
 
 from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.validation_rules.sentences import sentences
+from edge.protojson.writer import finite_or_text
 
 KEYWORDS: Final = {
     "min_len": ("minLength",),
@@ -23,6 +25,7 @@ KEYWORDS: Final = {
     "gte": ("minimum",),
     "const": ("const",),
 }
+BOUNDS: Final = frozenset({"lt", "lte", "gt", "gte"})
 
 
 def given_rules(rules: Message) -> dict[str, Any]:
@@ -38,14 +41,16 @@ def add_keywords(schema: Schema, kind: str, rules: Message, *, without: Iterable
     for name, value in given_rules(rules).items():
         if name == "const" and kind == "bool":
             add_for_validators(schema, {"const": value})
+        elif name in BOUNDS and not math.isfinite(value):
+            continue  # every number in JSON is finite
         elif name in KEYWORDS:
-            schema.update(dict.fromkeys(KEYWORDS[name], value))
+            schema.update(dict.fromkeys(KEYWORDS[name], finite_or_text(value)))
         elif name == "in":
-            schema["enum"] = list(value)
+            schema["enum"] = list(map(finite_or_text, value))
         elif name == "not_in":
-            add_for_validators(schema, {"not": {"enum": list(value)}})
+            add_for_validators(schema, {"not": {"enum": list(map(finite_or_text, value))}})
         elif name == "example":
-            schema["examples"] = list(value)
+            schema["examples"] = list(map(finite_or_text, value))
         elif name not in without:
             left[name] = value
     return sentences(kind, left)

@@ -1,13 +1,13 @@
 """The rules of floats and of integers of up to 32 bits as JSON Schema."""
 
-from typing import Any, Final
+import math
+from typing import Any
 
 from protobuf import Message
 
 from edge.openapi.json_schema import Schema, add_for_validators
-from edge.openapi.validation_rules.keywords import KEYWORDS, add_keywords, given_rules
-
-_BOUNDS: Final = frozenset({"lt", "lte", "gt", "gte"})
+from edge.openapi.validation_rules.keywords import BOUNDS, KEYWORDS, add_keywords, given_rules
+from edge.protojson.writer import finite_or_text
 
 
 def constrain_number(schema: Schema, kind: str, rules: Message) -> list[str]:
@@ -17,13 +17,13 @@ def constrain_number(schema: Schema, kind: str, rules: Message) -> list[str]:
     if "anyOf" in schema:
         _limit_to_finite(schema, given, lower, upper)
     if lower is None or upper is None or lower <= upper:
-        if "gt" in given:
+        if math.isfinite(given.get("gt", math.inf)):
             schema.pop("minimum", None)
-        if "lt" in given:
+        if math.isfinite(given.get("lt", math.inf)):
             schema.pop("maximum", None)
         return add_keywords(schema, kind, rules, without={"finite"})
     # A lower bound above the upper bound excludes the numbers between them.
-    bounds = {name: given[name] for name in given if name in _BOUNDS}
+    bounds = {name: given[name] for name in given if name in BOUNDS and math.isfinite(given[name])}
     add_for_validators(schema, {"anyOf": [{KEYWORDS[name][0]: value} for name, value in bounds.items()]})
     rest: Schema = {}
     notes = add_keywords(rest, kind, rules, without={"finite"})
@@ -38,9 +38,11 @@ def _limit_to_finite(schema: Schema, given: dict[str, Any], lower: float | None,
     if not given.keys() & {"finite", "const", "in"}:
         is_outside = lower is not None and upper is not None and lower > upper
         texts += ["NaN"] if lower is None and upper is None else []
-        texts += ["Infinity"] if upper is None or is_outside else []
-        texts += ["-Infinity"] if lower is None or is_outside else []
+        texts += ["Infinity"] if upper is None or is_outside or given.get("lte") == math.inf else []
+        texts += ["-Infinity"] if lower is None or is_outside or given.get("gte") == -math.inf else []
     if texts:
         schema["anyOf"] = [number, {"type": "string", "enum": texts}]
-    else:
-        schema.update(number)
+        return
+    schema.update(number)
+    if any(isinstance(finite_or_text(value), str) for value in (given.get("const"), *given.get("in", ()))):
+        schema["type"] = [number["type"], "string"]  # add_keywords() lists these texts

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
@@ -47,12 +48,18 @@ def _plain(schema: Schema) -> Schema | None:
                 waiting += value
             elif key in _NOT_MERGEABLE and key in plain:
                 return None
+            elif key in _STRICTER and key in plain:
+                plain[key] = _STRICTER[key](plain[key], value)
             elif key != "if":
                 plain[key] = value
     return plain
 
 
 _NOT_MERGEABLE: Final = frozenset({"pattern", "format", "enum", "const", "not"})
+_STRICTER: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), min),
+}
 
 
 def _example(schema: Schema) -> Any:

@@ -84,6 +84,8 @@ def _reject(constant: str) -> None:
         ("E f1 = 1 [(buf.validate.field).enum = {not_in: [1]}];", ["E_B", 7], ["E_A", 1]),
         ("float f1 = 1 [(buf.validate.field).float.gt = 0];", [1, "Infinity"], [0, "NaN", "-Infinity"]),
         ("float f1 = 1 [(buf.validate.field).float.finite = true];", [1], ["NaN", "Infinity"]),
+        ("float f1 = 1 [(buf.validate.field).float.gte = 5];", [5, "Infinity"], [4.5, "NaN"]),
+        ("float f1 = 1 [(buf.validate.field).float.lte = 0.5];", [0.5, "-Infinity"], [1]),
         ("double f1 = 1 [(buf.validate.field).double = {gte: 0 lt: inf}];", [0, 1], [-1, "Infinity", "NaN"]),
         ("float f1 = 1 [(buf.validate.field).float = {gt: -inf lt: inf}];", [1], ["Infinity", "NaN", 1e39]),
         ("double f1 = 1 [(buf.validate.field).double.lte = inf];", [1, "Infinity", "-Infinity"], ["NaN"]),

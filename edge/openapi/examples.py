@@ -64,7 +64,7 @@ _STRICTER: Final[dict[str, Callable[[Any, Any], Any]]] = {
 
 def _example(schema: Schema) -> Any:
     if "enum" in schema:
-        return schema["enum"][0]
+        return next(iter(schema["enum"]), None)  # rules may exclude every value
     if "const" in schema:
         return schema["const"]
     kind = schema.get("type", "")

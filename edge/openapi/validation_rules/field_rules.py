@@ -69,7 +69,8 @@ def _constrain_value(
             return add_keywords(schema, kind, rules, without={"items"})
         case MapRules():
             if rules.keys is not None:
-                constrain(schema.setdefault("propertyNames", {}), rules.keys)
+                schema["propertyNames"] = {"type": "string", **schema.get("propertyNames", {})}
+                constrain(schema["propertyNames"], rules.keys, is_text=True)
             if rules.values is not None:
                 constrain(schema["additionalProperties"], rules.values, is_text=is_text)
             return add_keywords(schema, kind, rules, without={"keys", "values"})
@@ -77,8 +78,8 @@ def _constrain_value(
             return constrain_enum(schema, kind, rules, field, is_text=is_text)
         case StringRules():
             return constrain_string(schema, kind, rules)
-        case _ if kind in _LONG:
-            return constrain_long(schema, kind, rules)
         case _ if kind in _NUMBERS:
-            return constrain_number(schema, kind, rules)
-    return add_keywords(schema, kind, rules) if kind == "bool" else sentences(kind, given_rules(rules))
+            is_digits = kind in _LONG or (kind in _INTEGERS and schema.get("type") == "string")
+            return (constrain_long if is_digits else constrain_number)(schema, kind, rules)
+    is_boolean = kind == "bool" and schema.get("type") != "string"  # the keys of maps are strings
+    return add_keywords(schema, kind, rules) if is_boolean else sentences(kind, given_rules(rules))

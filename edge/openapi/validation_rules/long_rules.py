@@ -1,15 +1,16 @@
-"""The rules of 64-bit integers as JSON Schema."""
+"""The rules of 64-bit integers, and of all integers that are the keys of maps, as JSON Schema."""
 
-from protobuf import Message
+from protobuf import Message, ScalarType
 
 from edge.openapi.decimal_patterns import add_range_pattern, range_pattern
 from edge.openapi.json_schema import Schema, add_for_validators
 from edge.openapi.validation_rules.keywords import given_rules
 from edge.openapi.validation_rules.sentences import sentences
+from edge.protojson.scalars import RANGES
 
 
 def constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
-    """Adds the rules of a 64-bit integer, which is digits in a string or a number: bounds limit the number, and the
+    """Adds the rules of an integer that is digits in a string, or such or a number: bounds limit the number, and the
     pattern of the digits. Returns sentences for rules that have no keyword.
     """
     given = given_rules(rules)
@@ -25,7 +26,7 @@ def constrain_long(schema: Schema, kind: str, rules: Message) -> list[str]:
     upper = given["lt"] - 1 if "lt" in given else given.get("lte")
     if lower is not None and upper is not None and lower > upper:
         return sentences(kind, given)
-    least, greatest = (0, 2**64 - 1) if kind in ("uint64", "fixed64") else (-(2**63), 2**63 - 1)
+    least, greatest = RANGES[ScalarType[kind.upper()]]
     least, greatest = least if lower is None else lower, greatest if upper is None else upper
     for keyword in ("if", "else"):
         schema.pop(keyword, None)

@@ -131,6 +131,19 @@ def _reject(constant: str) -> None:
             [{"ab": 1}],
             [{}, {"a": 1}, {"ab": 0}, {"ab": 1, "cd": 1}],
         ),
+        (
+            "map<int64, int32> f1 = 1 [(buf.validate.field).map = {keys: {int64: {gt: 5}} values: {int32: {gt: 0}}}];",
+            [{"6": 1}, {}],
+            [{"5": 1}, {"a": 1}, {"6": 0}],
+        ),
+        ("map<uint32, bool> f1 = 1 [(buf.validate.field).map.keys.uint32.lt = 10];", [{"9": True}], [{"10": True}]),
+        (
+            "map<sint32, bool> f1 = 1 [(buf.validate.field).map.keys.sint32 = {in: [-3]}];",
+            [{"-3": True}],
+            [{"3": True}],
+        ),
+        ("map<bool, bool> f1 = 1 [(buf.validate.field).map.keys.bool.const = true];", [{"true": True}], [{"x": True}]),
+        ("E f1 = 1 [(buf.validate.field).enum = {defined_only: true not_in: [0, 1, 2]}];", [], ["E_A", 2]),
     ],
 )
 def test_rules_are_keywords(field: str, right: list[Any], wrong: list[Any], tmp_path: Path) -> None:

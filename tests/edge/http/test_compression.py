@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import pytest
 import zstandard
 
 from edge.http.compression import SIZE_BYTES_MIN, THREAD_BYTES_MIN, negotiate, new_encoder
-from edge.http.negotiation import BYTES_MAX, media_quality, preferred_coding
+from edge.http.negotiation import BYTES_MAX, REMEMBERED_MAX, media_quality, preferred_coding
 from tests.edge.backend import Backend
 from tests.edge.requests import request_of
 from tests.edge.served import Client
@@ -143,3 +144,16 @@ def test_a_long_header_is_read_in_part() -> None:
     assert preferred_coding(b"a" + many + b", gzip", ("gzip", "br")) == ""
     before = b"a" * (BYTES_MAX - len(b",application/json;q=0"))
     assert media_quality(before + b",application/json;q=0.5", "application/json") == 0
+
+
+def test_a_long_header_is_remembered_in_part() -> None:
+    """The caches of parsed headers have a limit in bytes."""
+    long = b"text/html" + b", a" * 10_000
+    media_quality(long, "application/json")  # what the first of its kind makes stays
+    tracemalloc.start()
+    for number in range(REMEMBERED_MAX):
+        media_quality(b"text/%d, " % number + long, "application/json")
+        preferred_coding(b"br;q=0.%d, " % number + long, ("gzip", "br"))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 4 * REMEMBERED_MAX * BYTES_MAX

@@ -20,7 +20,7 @@ async def test_streams_have_a_limit() -> None:
 
 
 async def test_a_server_stops_while_a_stream_cleans_up_at_its_deadline() -> None:
-    """That stream keeps the cause of its end, and the others are ended."""
+    """The stream keeps the cause of its end, and the others are ended."""
     streams = OpenStreams()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(None) as timeout, asyncio.timeout(0) as expiring:

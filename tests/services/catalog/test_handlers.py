@@ -36,6 +36,7 @@ from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.catalog.store import Store, money, wanted
+from tests.services.lock_waits import lock_waits
 
 
 @pytest.fixture
@@ -52,16 +53,6 @@ async def store(database: Database) -> AsyncIterator[Store]:
 def fields_of(caught: pytest.ExceptionInfo[InvalidArgument]) -> list[str]:
     """Returns the fields that an error names."""
     return [violation.field for violation in caught.value.violations]
-
-
-async def waiting_for_a_lock(database: Database) -> int:
-    """Returns the number of sessions that wait for a lock, by a transaction of its own, because PostgreSQL's statistics
-    do not change within one.
-    """
-    condition = "datname = current_database() AND wait_event_type = 'Lock'"
-    async with database.transaction() as tx:
-        count: int = await tx.fetchval(f"SELECT count(*) FROM pg_stat_activity WHERE {condition}")
-        return count
 
 
 async def test_a_product_is_created(store: Store) -> None:
@@ -204,7 +195,7 @@ async def test_of_concurrent_updates_under_one_etag_one_succeeds(store: Store) -
             asyncio.create_task(store.update(Product(name=created.name, title=f"Saw {number}", etag="1")))
             for number in range(3)
         ]
-        while await waiting_for_a_lock(store.database) < len(updates):
+        while await lock_waits(store.database) < len(updates):
             await asyncio.sleep(0.01)
     answers = await asyncio.gather(*updates, return_exceptions=True)
     [updated] = [answer for answer in answers if isinstance(answer, Product)]

@@ -29,6 +29,7 @@ from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.catalog.products import NOW
 from tests.services.catalog.store import Store, money
+from tests.services.lock_waits import lock_waits
 
 
 @pytest.fixture
@@ -254,21 +255,12 @@ async def test_concurrent_imports_are_limited(store: Store, monkeypatch: pytest.
             running = [
                 asyncio.create_task(imported(store, *[line()] * LINES_PER_TRANSACTION)) for _ in range(IMPORTS_MAX)
             ]
-            while await waiting_for_locks(store.database) < IMPORTS_MAX:
+            while await lock_waits(store.database) < IMPORTS_MAX:
                 await asyncio.sleep(0.01)
             with pytest.raises(ResourceExhausted):
                 await imported(store, line())
     assert [counts(each) for each in await asyncio.gather(*running)] == [(500, 0, 0, 0)] * IMPORTS_MAX
     assert counts(await imported(store, line())) == (1, 0, 0, 0)
-
-
-async def waiting_for_locks(database: Database) -> int:
-    """Returns the number of statements that wait for a lock."""
-    async with database.transaction() as tx:
-        waiting: int = await tx.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-    return waiting
 
 
 async def test_imports_without_work_keep_no_place(store: Store) -> None:

@@ -36,6 +36,7 @@ from tests.given_token import GivenToken
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.inventory.warehouse import NOW
+from tests.services.lock_waits import lock_waits
 
 PRODUCTS = [f"products/{UUID(int=number)}" for number in range(5)]
 SAW = PRODUCTS[0]
@@ -132,7 +133,7 @@ async def test_an_erasure_waits_for_an_adjustment_that_is_being_made(
         await erasure_storage.ERASED_USERS.lock(tx, "users/eve", shared=True)
         assert not await erasure_storage.ERASED_USERS.contains(tx, "users/eve")
         erasure = asyncio.create_task(_erase(database, "users/eve"))
-        while not await _waits_for_a_lock(database):
+        while not await lock_waits(database):
             await asyncio.sleep(0.01)
         await storage.lock_all(tx, [SAW], NOW)
         await storage.insert_adjustments(tx, [storage.Adjustment(SAW, 1, "RECEIVED", "", "users/eve", NOW)])
@@ -144,14 +145,6 @@ async def test_an_erasure_waits_for_an_adjustment_that_is_being_made(
 async def _erase(database: Database, user: str) -> None:
     async with database.transaction() as tx:
         await erasure_storage.erase(tx, user)
-
-
-async def _waits_for_a_lock(database: Database) -> bool:
-    query = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
-    )
-    async with database.transaction() as tx:
-        return bool(await tx.fetchval(query))
 
 
 @pytest.mark.usefixtures("staff")

@@ -47,6 +47,7 @@ from services.notifications.senders.resolver import Resolver
 from services.notifications.storage import webhook_messages
 from tests.issuer import Issuer
 from tests.services.calls import acting_with, channel_to, serving
+from tests.services.lock_waits import lock_waits
 from tests.services.notifications.deletion import deletion
 from tests.services.notifications.receiver import Names
 
@@ -55,7 +56,6 @@ STAFF_SCOPES = f"{SCOPES} orders.manage"
 REACHABLE = ReachableAddresses([ipaddress.ip_network("10.20.0.0/16")])
 URL = "https://hook.test/orders"
 HASHES = KeyedHash("key of the tests")
-PATIENCE_S = 20.0
 
 
 @dataclass
@@ -358,17 +358,6 @@ async def test_a_repeated_redelivery_needs_the_scope_too(service: Service) -> No
         await service.deliveries.redeliver_webhook(request)
 
 
-async def wait_for_lock(database: Database) -> None:
-    """Waits until a session waits for a lock."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            async with database.autocommit() as connection:
-                if await connection.fetchval(query):
-                    return
-            await asyncio.sleep(0.01)
-
-
 async def test_what_is_deleted_meanwhile_is_not_sent(service: Service) -> None:
     """A test of an endpoint that is being deleted, and the repetition of a message that is being erased, are of
     something that does not exist: no failure of the service.
@@ -387,7 +376,8 @@ async def test_what_is_deleted_meanwhile_is_not_sent(service: Service) -> None:
             async with service.database.transaction() as tx:
                 await tx.execute(f"DELETE FROM {table}")
                 calling = asyncio.ensure_future(call())
-                await wait_for_lock(service.database)
+                while not await lock_waits(service.database):
+                    await asyncio.sleep(0.01)
             with pytest.raises(NotFound):
                 await calling
 

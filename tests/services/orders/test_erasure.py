@@ -14,6 +14,7 @@ from mesh.money import Money
 from services.orders import domain as orders
 from services.orders import erasure_storage, saga, storage
 from tests.limited_statements import limit_statements
+from tests.services.lock_waits import lock_waits
 from tests.services.orders.shop import STAFF_SCOPES, Shop
 
 PATIENCE_S = 20.0
@@ -30,14 +31,6 @@ async def delete_ada(shop: Shop) -> None:
             await asyncio.sleep(0.01)
         else:
             return
-
-
-async def waiting_locks(shop: Shop) -> int:
-    """Returns the number of sessions that wait for a lock."""
-    async with shop.database.transaction() as tx:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        count: int = await tx.fetchval(query)
-        return count
 
 
 async def traces(shop: Shop) -> set[str]:
@@ -87,7 +80,7 @@ async def test_a_deletion_waits_for_an_order_that_is_being_placed(shop: Shop) ->
         assert not await erasure_storage.ERASED_CUSTOMERS.contains(tx, "users/ada")
         deletion = asyncio.create_task(delete_ada(shop))
         async with asyncio.timeout(PATIENCE_S):
-            while not await waiting_locks(shop):
+            while not await lock_waits(shop.database):
                 await asyncio.sleep(0.01)
         order = orders.Order.place(uuid4(), "users/ada", (LINE,), datetime.now(UTC))
         await saga.begin(tx, order)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ import pytest
 from mesh.database import Database
 from mesh.events import Broker, Relay
 from tests.mesh.events.brokers import BrokerServer
-from tests.mesh.events.test_inbox import TYPE, inbox, notes
+from tests.mesh.events.test_inbox import TYPE, Eventually, PublishNotes, inbox, notes
 
 UNREADABLE: Final = (b"N", b"NATS/1.0", b"NATS/1.0 \xff", b"NATS/1.0 200 \xff\xff\xff\xff\xff")
 
@@ -35,8 +35,8 @@ async def test_no_headers_stop_a_consumer(
     database: Database,
     broker: Broker,
     server: BrokerServer,
-    publish_notes: Callable[..., Awaitable[None]],
-    eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
+    publish_notes: PublishNotes,
+    eventually: Eventually,
 ) -> None:
     """Messages with headers that can't be read are rejected, and the event behind them is handled."""
     await _publish(server, UNREADABLE)

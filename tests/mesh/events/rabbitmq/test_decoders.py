@@ -1,6 +1,5 @@
 """Messages whose properties the client library can't decode."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ from mesh.database import Database
 from mesh.events import Broker, Relay
 from mesh.events.rabbitmq.decoders import DECODERS
 from tests.mesh.events.brokers import BrokerServer
-from tests.mesh.events.test_inbox import TYPE, inbox, notes
+from tests.mesh.events.test_inbox import TYPE, Eventually, PublishNotes, inbox, notes
 from tests.mesh.messages import Note
 
 ATTRIBUTES = {"cloudEvents_specversion": "1.0", "cloudEvents_type": TYPE, "cloudEvents_source": "test"}
@@ -42,8 +41,8 @@ async def test_what_a_publisher_chooses_stops_no_consumer(
     database: Database,
     broker: Broker,
     server: BrokerServer,
-    publish_notes: Callable[..., Awaitable[None]],
-    eventually: Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]],
+    publish_notes: PublishNotes,
+    eventually: Eventually,
 ) -> None:
     """Each message is handled or, without readable headers, rejected; so is every event behind it."""
     await _publish(server, "header", headers=ATTRIBUTES | {Garbage("name"): "value"})

@@ -21,13 +21,14 @@ from protobuf import (
 )
 
 from edge.bind.parameter_names import ParameterNames, unknown_parameter
+from edge.protojson.any_and_struct import LIST_VALUE, STRUCT
 from edge.protojson.client_paths import proto_path
 from edge.protojson.fields import assign, descend
 from edge.protojson.leaf_readers import LeafReader
 from edge.protojson.readers import Readers
 from edge.protojson.scalars import FROM_TEXT
 from edge.protojson.violations import InvalidValue, Violations, shorten
-from edge.protojson.well_known import MASK_PATH_OF_TEXT
+from edge.protojson.well_known import FIELD_MASK, MASK_PATH_OF_TEXT
 from mesh.contract.descriptors import element_of
 
 CACHED_MAX: Final = 1000
@@ -204,11 +205,11 @@ def _is_valid(message: Any, added: Any) -> bool:
     """Returns whether the fields of a well-known type together are a valid value. What was valid before the value
     `added` is not checked again: a form of a thousand elements would take minutes.
     """
-    match message.desc().type_name:
-        case "google.protobuf.FieldMask":
-            return MASK_PATH_OF_TEXT.fullmatch(added) is not None
-        case "google.protobuf.ListValue" | "google.protobuf.Struct":
-            return True  # the element was read as JSON
+    type_name = message.desc().type_name
+    if type_name == FIELD_MASK:
+        return MASK_PATH_OF_TEXT.fullmatch(added) is not None
+    if type_name in (LIST_VALUE, STRUCT):
+        return True  # the element was read as JSON
     try:
         return bool(message.to_json())
     except (ValueError, OverflowError):

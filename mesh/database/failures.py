@@ -1,7 +1,7 @@
 """The errors of calls whose database failed, derived from the driver's errors."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import asyncpg
 import structlog
@@ -54,13 +54,11 @@ def translated_errors() -> Iterator[None]:
         raise translated from error
 
 
-@contextmanager
-def ending() -> Iterator[None]:
+def ending() -> AbstractContextManager[None]:
     """Suppresses a driver's error at the end of a connection, by which the driver closes it. What was done on it is
     done, and what failed has an error of its own, such as that of a statement whose cancellation takes too long.
     """
-    with suppress(*_DRIVER_ERRORS):
-        yield
+    return suppress(*_DRIVER_ERRORS)
 
 
 def _translate(error: Exception) -> MeshError | None:

@@ -117,15 +117,18 @@ class ServerConnection(Connection):
 
     # What the receiver calls.
 
-    def open(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> None:
-        """Opens a stream with the fields of its request; None stands for too many of them."""
+    def open(self, stream_id: int, fields: Sequence[Field] | None, *, ends: bool) -> ServerCall | None:
+        """Opens a stream with the fields of its request; None stands for too many of them. Returns its call, None if
+        nothing more is expected of it.
+        """
         self.streams.number(stream_id)
         # A client that has opened a stream too late calls again elsewhere: it knows that we have not processed it.
         call = self._called(stream_id, fields, ends=ends) if self.streams.accepts else None
         if call is not None:
-            self._begin(call, ends=ends)
-        elif not ends:
+            return call if self._begin(call, ends=ends) else None
+        if not ends:
             self.streams.expect_late(WINDOW_BYTES)
+        return None
 
     def receive_pong(self, payload: bytes) -> None:
         """Handles the answer to a ping."""
@@ -149,7 +152,8 @@ class ServerConnection(Connection):
             self._answer(stream_id, response_head.HEADERS + response_head.failed(error.code, error.text, ()), ends=ends)
         return None
 
-    def _begin(self, call: ServerCall, *, ends: bool) -> None:
+    def _begin(self, call: ServerCall, *, ends: bool) -> bool:
+        """Returns whether the server has room for the call; otherwise it has been answered."""
         call.send_window = self._peer.window_bytes
         self.streams.add(call)
         try:
@@ -158,14 +162,10 @@ class ServerConnection(Connection):
             self.refused(call.head.path, error)
             call.is_ended = ends
             call.abort(error.code, error.text)
-            return
+            return False
         if call.route.takes_stream:
             self.serve(call)
-        if ends:
-            try:
-                call.receive_data(b"", 0, ends=True)
-            except StreamFault as fault:
-                self.streams.fail(call, fault)
+        return True
 
     def _answer(self, stream_id: int, block: bytes, *, ends: bool) -> None:
         """Answers a request of no call, whose rest is of no use."""

@@ -43,7 +43,10 @@ class ServerReceiver(Receiver):
         except StreamFault:
             fields = None
         if stream_id % 2 and self._streams.is_idle(stream_id):
-            self._connection.open(stream_id, fields, ends=bool(flags & frames.END_STREAM))
+            ends = bool(flags & frames.END_STREAM)
+            opened = self._connection.open(stream_id, fields, ends=ends)
+            if opened is not None and ends:
+                self._deliver(opened, flags, opened.receive_data, b"", 0)
         elif (call := self._connection.streams.find(stream_id)) is not None:
             self._deliver(call, flags, call.receive_trailers, fields)
 

@@ -2,7 +2,7 @@
 
 from mesh.client import Channel
 from mesh.database import ChangeListener, Database
-from mesh.events import Inbox, Relay, connect
+from mesh.events import Relay, connect
 from mesh.identity import ServiceTokens
 from mesh.process import Process, run
 from mesh.server import serve
@@ -20,7 +20,7 @@ async def wire(process: Process, settings: OrdersSettings) -> None:
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    await process.enter(consumers.inbox(database, broker))
     tokens = ServiceTokens(settings.token_url, settings.client_id, settings.client_secret.get_secret_value())
 
     async def channel(workload: str, address: str) -> Channel:

@@ -12,8 +12,8 @@ from meshwright.payments.v1.events_pb import PaymentCaptured, PaymentFailed, Pay
 from meshwright.payments.v1.payments_pb import Payment
 from protobuf import Message
 
-from mesh.database import Connection
-from mesh.events import Event
+from mesh.database import Connection, Database
+from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from mesh.idempotency import forget_caller
 from mesh.resource_name import uid_in
@@ -22,6 +22,13 @@ from services.orders.domain import NAME_PREFIX, Order
 from services.orders.outcomes import after_payment, after_refund, after_reservation
 
 log = structlog.get_logger()
+
+
+def inbox(database: Database, broker: Broker) -> Inbox:
+    """Returns the inbox that runs the handlers, each erasure in a transaction of its own: in a batch, it would lock its
+    customer after the orders of other events, and keep those locked for long.
+    """
+    return Inbox(database, broker, service=saga.SOURCE, handlers=handlers(), separate={UserDeleted})
 
 
 def handlers() -> Mapping[type[Message], Handler]:

@@ -1,7 +1,7 @@
 """The composition root of the payments service."""
 
 from mesh.database import Database, WorkListener
-from mesh.events import Inbox, Relay, connect
+from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
 from services.payments.consumers import Consumers
@@ -25,8 +25,7 @@ async def wire(process: Process, settings: PaymentsSettings) -> None:
     await process.enter(SandboxReports(sandbox, settings.report_url, secret))
     listener = await process.enter(WorkListener(database, CHANNEL, WORKERS))
     await process.enter(ProviderWorker(database, sandbox, settings.risk_limits, settings.payment_time_max, listener))
-    consumers = Consumers(settings.default_payment_method)
-    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    await process.enter(Consumers(settings.default_payment_method).inbox(database, broker))
     await serve(process, settings, PaymentsHandlers(database, secret, settings.default_payment_method))
 
 

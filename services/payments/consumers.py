@@ -8,13 +8,14 @@ from meshwright.identity.v1.events_pb import UserDeleted
 from meshwright.orders.v1.events_pb import OrderCancelled, PaymentRequested
 from protobuf import Message
 
-from mesh.database import Connection
+from mesh.database import Connection, Database
 from mesh.errors import FailedPrecondition
-from mesh.events import Event
+from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from mesh.idempotency import forget_caller
 from mesh.money_message import money_of
 from services.payments import charges, storage
+from services.payments.events import SOURCE
 
 log = structlog.get_logger()
 
@@ -25,6 +26,12 @@ class Consumers:
     def __init__(self, default_payment_method: str) -> None:
         """Prepares the handlers. `default_payment_method` is charged for orders that name none."""
         self._default_payment_method = default_payment_method
+
+    def inbox(self, database: Database, broker: Broker) -> Inbox:
+        """Returns the inbox that runs the handlers, each erasure in a transaction of its own: in a batch, it would lock
+        its customer after the payments of other events, and keep those locked for long.
+        """
+        return Inbox(database, broker, service=SOURCE, handlers=self.handlers(), separate={UserDeleted})
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Returns the handler of each event, for the inbox."""

@@ -1,7 +1,7 @@
 """The composition root of the recommendations service."""
 
 from mesh.database import Database
-from mesh.events import Inbox, Relay, connect
+from mesh.events import Relay, connect
 from mesh.process import Process, run
 from mesh.server import serve
 from services.recommendations import consumers
@@ -15,7 +15,7 @@ async def wire(process: Process, settings: RecommendationsSettings) -> None:
     database = await process.enter(Database.open(settings, process.name))
     broker = await process.enter(connect(settings.broker_url.get_secret_value(), process.name))
     await process.enter(Relay(database, broker))
-    await process.enter(Inbox(database, broker, service=process.name, handlers=consumers.handlers()))
+    await process.enter(consumers.inbox(database, broker))
     await process.enter(TrainingWorker(database))
     await serve(process, settings, RecommendationsHandlers(database, settings.running_experiment))
 

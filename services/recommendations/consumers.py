@@ -10,8 +10,8 @@ from meshwright.identity.v1.events_pb import UserDeleted
 from meshwright.orders.v1.events_pb import OrderCancelled, OrderConfirmed
 from protobuf import Message
 
-from mesh.database import Connection
-from mesh.events import Event
+from mesh.database import Connection, Database
+from mesh.events import Broker, Event, Inbox
 from mesh.events.inbox import Handler
 from mesh.resource_name import uid_in
 from services.recommendations import basket_storage, erasure_storage, exposures, feature_storage
@@ -19,6 +19,13 @@ from services.recommendations.domain.basket import Basket
 from services.recommendations.domain.recommendation import PRODUCT_PREFIX
 
 ORDER_PREFIX: Final = "orders/"
+
+
+def inbox(database: Database, broker: Broker) -> Inbox:
+    """Returns the inbox that runs the handlers, each erasure in a transaction of its own: in a batch, it would lock its
+    user after those of other events.
+    """
+    return Inbox(database, broker, service="recommendations", handlers=handlers(), separate={UserDeleted})
 
 
 def handlers() -> Mapping[type[Message], Handler]:

@@ -13,6 +13,8 @@ comma := ,
 TAGGED = meshwright:$(or $(TAG),dev)
 TESTED = $(subst -,_,$(SERVICE))
 TEST_TOOLS := helm go-backend connect-conformance grpcurl client-generators typescript browser-clients grpc-js third-party rabbitmq
+# Much of a test is waiting, so there is one worker more than processors.
+TEST_WORKERS = $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
 # The edge's calls and streams, which are tested with grpc.aio too; all other tests use the HTTP/2 client.
 GRPC_TESTS := tests/edge/protocols tests/edge/call tests/edge/test_in_mesh.py tests/edge/test_large_bodies.py
 STYLE_TESTS := tests/docs/test_markdown.py tests/docs/test_decisions.py tests/contract/test_comments.py \
@@ -145,8 +147,8 @@ ifdef SERVICE
 	@$(VENV)/pytest --numprocesses logical --maxprocesses 2 --dist loadfile tests/services/$(TESTED) tests/contract $(ARGS)
 else
 	@$(MAKE) --no-print-directory --jobs 8 lint types $(TEST_TOOLS)
-	@$(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
-	@$(if $(ARGS),,UPSTREAM_TRANSPORT=grpc $(VENV)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(GRPC_TESTS))
+	@$(VENV)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile $(ARGS)
+	@$(if $(ARGS),,UPSTREAM_TRANSPORT=grpc $(VENV)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile $(GRPC_TESTS))
 endif
 
 helm3-test: .venv/requirements-dev.sha256 helm helm3 ## test the chart with Helm 3

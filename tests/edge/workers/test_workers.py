@@ -90,7 +90,7 @@ class Edge:
 
     async def status_of(self, path: str) -> int:
         """Returns the status of a GET on a connection of its own."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
             return (await client.get(f"{self.url}{path}")).status_code
 
 

@@ -16,7 +16,6 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import httpx
-from protobuf.wkt import FileDescriptorSet
 
 from benchmarks.http_load import request
 from benchmarks.peers.store import tokens
@@ -24,7 +23,7 @@ from local import processes
 from local.brokers import BrokerServer
 from local.child import Child, Command
 from local.declarations.checkout import read_services
-from local.declarations.image import IMAGE
+from local.declarations.image import read_contracts
 from local.declarations.service import Service
 from local.errors import SetupError
 from local.home import Home
@@ -111,8 +110,8 @@ def rabbitmq_users(services: Sequence[Participant]) -> tuple[rabbitmq.User, ...]
 
 def flow_participants() -> tuple[Participant, ...]:
     """Returns the services of the flows, as publishers and consumers of events."""
-    image = FileDescriptorSet.from_binary(Path(IMAGE).read_bytes())
-    return tuple(each for each in participants(image) if each.name in SERVICES)
+    contracts = read_contracts(Path())
+    return tuple(each for each in participants(contracts) if each.name in SERVICES)
 
 
 def broker_of_ours(name: str, folder: Path, rabbitmq_server: RabbitMQServer) -> BrokerServer:

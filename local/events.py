@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nats import errors as nats_errors
 
-from local.declarations.image import read_image
+from local.declarations.image import read_contracts
 from local.errors import SetupError
 from local.event_reader import EVENT_READER, EventReader
 from local.event_tap import EVENT_TAP, EventTap
@@ -29,7 +29,7 @@ async def follow_events(home: Home, service: str | None) -> None:
     """
     event_types = chosen_service("events", service, lambda each: bool(each.publishes)).publishes
     follow = _rabbitmq_events if RabbitMQServer.name in names(home) else _nats_events
-    types = read_image(Path()).to_registry()
+    types = read_contracts(Path())
     try:
         async for event in follow(home, event_types):
             print(json.dumps(as_json(event, types), ensure_ascii=False), flush=True)

@@ -11,13 +11,12 @@ from local import processes
 from local.brokers import BrokerServer
 from local.child import Child, Command
 from local.declarations.checkout import read_services
-from local.declarations.image import read_image
 from local.declarations.service import Service
 from local.errors import SetupError
 from local.home import Home
 from local.output import Console, LogFile
 from local.postgres import Postgres
-from mesh.contract.events import Participant, participants
+from mesh.contract.events import Participant
 from mesh.errors import Unavailable
 from mesh.events.adapters import provision
 from mesh.events.nats.users import PROVISIONER
@@ -34,7 +33,6 @@ class Preparation:
         self._postgres = postgres
         self._broker = broker
         self._console = console
-        self._provisioned: Sequence[Participant] | None = None
 
     async def generate(self) -> None:
         """Generates gen/ from the contracts. The first time, this installs the tools for it. No process reads the
@@ -43,13 +41,14 @@ class Preparation:
         await self._run_once("generation", Command(("make", "--no-print-directory", "generate", "GOLDEN=off")))
 
     async def prepare(self) -> None:
-        """Updates the databases and the broker to what the code expects now."""
+        """Updates the databases to what the code expects now. The broker needs nothing: the events of each service are
+        part of its declaration here, which may not change.
+        """
         if read_services(Path()) != tuple(self._services):
             raise SetupError(
                 "The declarations of services have changed. To apply them, stop `make up` and start it again."
             )
         await self.prepare_databases()
-        await self.prepare_broker()
 
     async def prepare_databases(self) -> None:
         """Creates and migrates the databases, unless the same migrations were applied before."""
@@ -69,17 +68,13 @@ class Preparation:
         await self._run_once("migrations", Command(argv, processes.database_urls(self._services, self._postgres)))
         stamp.write_text(digest.hexdigest())
 
-    async def prepare_broker(self) -> None:
-        """Provisions the broker for the events of the contracts, unless that was done for the same ones."""
-        services = participants(read_image(Path()))
-        if services == self._provisioned:
-            return
+    async def provision_broker(self, services: Sequence[Participant]) -> None:
+        """Provisions the broker for the events of these services."""
         try:
             await provision(self._broker.url(PROVISIONER), services)
         except Unavailable as error:
             log = self._home.log(self._broker.name)
             raise SetupError(f"The broker could not be provisioned ({error.__cause__}); see its log: {log}") from error
-        self._provisioned = services
 
     async def _run_once(self, name: str, command: Command) -> None:
         """Runs a program, logs its output and waits for its end. Raises SetupError if it fails."""

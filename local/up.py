@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from protobuf.wkt import FileDescriptorSet
+from protobuf import Registry
 
 from local import brokers, processes
 from local.declarations.checkout import read_services
-from local.declarations.image import read_image
+from local.declarations.image import read_contracts
 from local.declarations.service import Service
 from local.home import Home
 from local.output import Console
@@ -43,7 +43,7 @@ async def up(home: Home) -> None:
     home.create()
     with home.lock():
         end_leftovers(State.read(home.state_file).processes, LEFTOVERS_GRACE_S)
-        contracts = read_image(Path())
+        contracts = read_contracts(Path())
         services = read_services(Path(), contracts)
         ports = choose_ports(processes.port_variables(services))
         names = [service.workload for service in services]
@@ -68,7 +68,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 async def _run(
     home: Home,
-    contracts: FileDescriptorSet,
+    contracts: Registry,
     declared: Sequence[Service],
     ports: dict[str, int],
     console: Console,
@@ -78,7 +78,8 @@ async def _run(
     """Starts everything, prints the welcome and keeps it running forever. When cancelled, it stops everything."""
     console.report("starting")
     postgres = Postgres(home.data("postgres"), ports["POSTGRES_PORT"])
-    broker = brokers.broker(home, participants(contracts), ports)
+    with_events = participants(contracts)
+    broker = brokers.broker(home, with_events, ports)
     mail = processes.mail(home, ports)
     servers: list[SupervisedProcess] = [postgres, broker, mail]
     services = [processes.service(each, declared, home, ports, postgres, broker) for each in declared]
@@ -91,7 +92,7 @@ async def _run(
         await supervisor.ready(postgres)
         await preparation.prepare_databases()
         await supervisor.ready(broker)
-        await preparation.prepare_broker()
+        await preparation.provision_broker(with_events)
         supervisor.start(*services)
         supervisor.start(edge)
         await supervisor.ready(*servers, *services, edge)

@@ -223,7 +223,7 @@ def declared_services(contracts: FileDescriptorSet) -> tuple[Service, ...]:
     about the contracts.
     """
     try:
-        services = read_services(ROOT, contracts)
+        services = read_services(ROOT, contracts.to_registry())
     except WrongDeclarations as error:
         sys.exit(str(error))
     exit_with(contract_problems(services, contracts))
@@ -243,14 +243,15 @@ def exit_with(problems: Iterable[Problem]) -> None:
 def derived_files(services: Sequence[Service], contracts: FileDescriptorSet) -> dict[str, str]:
     """Returns the text of each file that is derived from the declarations and the contracts, by its path."""
     names = {service.name for service in services}
+    services_with_events = participants(contracts.to_registry())
     return {
         "compose.yaml": write_compose(services),
         "compose.rabbitmq.yaml": write_compose_rabbitmq(services),
         f"{CHART}/contracts.yaml": write_contracts(contracts, names),
         f"{CHART}/events.yaml": write_events(contracts),
         f"{CHART}/services.yaml": write_services(services),
-        f"{CHART}/files/nats-users.conf": configuration(users(participants(contracts))),
-        f"{CHART}/files/rabbitmq-definitions.json": rabbitmq_definitions(participants(contracts)),
+        f"{CHART}/files/nats-users.conf": configuration(users(services_with_events)),
+        f"{CHART}/files/rabbitmq-definitions.json": rabbitmq_definitions(services_with_events),
         tables.FILE.as_posix(): tables.write_table((ROOT / tables.FILE).read_text(), services, contracts),
     }
 

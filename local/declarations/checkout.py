@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from protobuf import DescService
-from protobuf.wkt import FileDescriptorSet
+from protobuf import DescService, Registry
 
 from local.declarations import ports
 from local.declarations.declaration import DeclarationFile
-from local.declarations.image import read_image
+from local.declarations.image import read_contracts
 from local.declarations.problem import Problem, WrongDeclarations
 from local.declarations.service import Service
 from local.declarations.service_name import variables_of_ports
@@ -19,17 +18,17 @@ from mesh.contract.policy import ANY_WORKLOAD, Policy, policy_of
 PACKAGE_PREFIX = "meshwright."
 
 
-def read_services(root: Path, image: FileDescriptorSet | None = None) -> tuple[Service, ...]:
-    """Returns the services of a checkout, in the order of their ports. `image` replaces the one in the checkout.
+def read_services(root: Path, contracts: Registry | None = None) -> tuple[Service, ...]:
+    """Returns the services of a checkout, in the order of their ports. `contracts` replace those in the checkout.
     Raises WrongDeclarations.
     """
-    if image is None:
-        image = read_image(root)
+    if contracts is None:
+        contracts = read_contracts(root)
     files = read_files(root)
-    grpc_services = _descs(image)
+    grpc_services = _descs(contracts)
     policies = [(workload_of(each), policy_of(method)) for each in grpc_services for method in each.methods]
     clients = _clients(policy for _, policy in policies)
-    events = {each.name: each for each in participants(image)}
+    events = {each.name: each for each in participants(contracts)}
     assigned = _ports(files)
     services = [
         Service(
@@ -102,12 +101,8 @@ def _ports(files: list[DeclarationFile]) -> dict[str, int]:
         raise WrongDeclarations([files[-1].problem(str(error))]) from None
 
 
-def _descs(image: FileDescriptorSet) -> list[DescService]:
-    return [
-        desc
-        for desc in image.to_registry()
-        if isinstance(desc, DescService) and desc.type_name.startswith(PACKAGE_PREFIX)
-    ]
+def _descs(contracts: Registry) -> list[DescService]:
+    return [desc for desc in contracts if isinstance(desc, DescService) and desc.type_name.startswith(PACKAGE_PREFIX)]
 
 
 def _clients(policies: Iterable[Policy]) -> set[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from protobuf import Registry
 from protobuf.wkt import FileDescriptorSet
 
 from local.declarations.problem import Problem, WrongDeclarations
@@ -10,17 +11,14 @@ from local.declarations.problem import Problem, WrongDeclarations
 IMAGE: Final = "gen/contracts.binpb"
 
 
-def read_image(root: Path) -> FileDescriptorSet:
-    """Returns the image of a checkout. Raises WrongDeclarations if it can't be read."""
+def read_contracts(root: Path) -> Registry:
+    """Returns the contracts in the image of a checkout. Raises WrongDeclarations if it can't be read."""
     try:
-        image = FileDescriptorSet.from_binary((root / IMAGE).read_bytes())
-        image.to_registry()  # fails if a part is missing
+        return FileDescriptorSet.from_binary((root / IMAGE).read_bytes()).to_registry()
     except FileNotFoundError:
         why = "is missing"
     except OSError as error:
         why = f"can't be read: {error.strerror}"
     except ValueError as error:
         why = f"is no descriptor image: {error}"
-    else:
-        return image
     raise WrongDeclarations([Problem(IMAGE, 1, f"{why}. To make it again: make generate")])

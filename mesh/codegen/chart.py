@@ -34,7 +34,7 @@ def write_events(image: FileDescriptorSet) -> str:
     """Returns the text of the file of events, with their publishers and consumers."""
     document = {
         service.name: {"publishes": list(service.publishes), "consumes": list(service.consumes)}
-        for service in participants(image)
+        for service in participants(image.to_registry())
     }
     return EVENTS_HEADER + yaml.safe_dump(document, default_flow_style=None, width=120)
 

@@ -4,8 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from meshwright.policy.v1.policy_pb import ext_event
-from protobuf import DescMessage
-from protobuf.wkt import FileDescriptorSet
+from protobuf import DescMessage, Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +28,10 @@ def publisher_of(event_type: str) -> str:
     return package_of(package_of(event_type)).rpartition(".")[2]
 
 
-def participants(image: FileDescriptorSet) -> tuple[Participant, ...]:
-    """Returns the services that publish or consume events of the contracts in a descriptor image, sorted by name."""
+def participants(contracts: Registry) -> tuple[Participant, ...]:
+    """Returns the services that publish or consume events of the contracts, sorted by name."""
     publishes, consumes = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    for event, consumers in consumers_of_events(image):
+    for event, consumers in consumers_of_events(contracts):
         publishes[publisher_of(event.type_name)].append(event.type_name)
         for consumer in consumers:
             consumes[consumer].append(event.type_name)
@@ -40,9 +39,9 @@ def participants(image: FileDescriptorSet) -> tuple[Participant, ...]:
     return tuple(Participant(name, tuple(sorted(publishes[name])), tuple(sorted(consumes[name]))) for name in names)
 
 
-def consumers_of_events(image: FileDescriptorSet) -> list[tuple[DescMessage, list[str]]]:
+def consumers_of_events(contracts: Registry) -> list[tuple[DescMessage, list[str]]]:
     """Returns the events of the contracts, each with the names of its consumers, sorted by type."""
-    messages = [desc for desc in image.to_registry() if isinstance(desc, DescMessage)]
+    messages = [desc for desc in contracts if isinstance(desc, DescMessage)]
     events = [
         (message, list(options[ext_event].consumers))
         for message in messages

@@ -53,7 +53,7 @@ async def _provision_with_retries(url: str, services: Sequence[Participant], kee
 
 
 async def _run(settings: ProvisionSettings, keep: bool) -> None:
-    services = participants(FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes()))
+    services = participants(FileDescriptorSet.from_binary(Path(settings.contracts).read_bytes()).to_registry())
     url = settings.broker_url.get_secret_value()
     await _provision_with_retries(url, services, keep)
     log.info("the broker is provisioned", consumers=[service.name for service in services if service.consumes])

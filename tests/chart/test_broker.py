@@ -23,7 +23,9 @@ from tests.chart.render import objects, objects_as_they_are, template
 from tools.generation.rabbitmq import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SERVICES: Final = participants(FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()))
+SERVICES: Final = participants(
+    FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()).to_registry()
+)
 
 
 RABBITMQ: Final = ("--set=nats.enabled=false,rabbitmq.enabled=true",)

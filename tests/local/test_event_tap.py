@@ -20,7 +20,7 @@ from mesh.events.rabbitmq.rabbitmq import RabbitMQ
 from mesh.events.rabbitmq.users import PROVISIONER, users
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()).to_registry()
 PLACED, CONFIRMED = "meshwright.orders.v1.OrderPlaced", "meshwright.orders.v1.OrderConfirmed"
 
 

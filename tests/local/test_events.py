@@ -29,7 +29,7 @@ from mesh.events.nats.users import PROVISIONER, inbox_prefix, users
 from tests.mesh.messages import NESTED
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()).to_registry()
 PLACED, DELETED = "meshwright.orders.v1.OrderPlaced", "meshwright.identity.v1.UserDeleted"
 
 
@@ -117,7 +117,7 @@ async def test_the_reader_can_change_nothing(server: Nats, subject: str) -> None
 
 def test_an_event_is_a_line_of_json() -> None:
     """The form is that of CloudEvents, with the payload as ProtoJSON, or as base64 if it can't be read."""
-    types = CONTRACTS.to_registry()
+    types = CONTRACTS
     placed = OrderPlaced(order=Order(name="orders/1"))
     shown = as_json(event(1, payload=placed.to_binary()), types)
     assert (shown["type"], shown["source"], shown["data"]) == (PLACED, "orders", {"order": {"name": "orders/1"}})

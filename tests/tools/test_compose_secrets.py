@@ -60,7 +60,7 @@ def test_compose_gives_each_user_of_the_broker_its_own_password() -> None:
     """Each password is known only to the broker and to the container of its user."""
     root = Path(__file__).resolve().parents[2]
     compose = yaml.safe_load((root / "compose.yaml").read_text())
-    contracts = FileDescriptorSet.from_binary((root / "gen" / "contracts.binpb").read_bytes())
+    contracts = FileDescriptorSet.from_binary((root / "gen" / "contracts.binpb").read_bytes()).to_registry()
     expected = {user.name: f"{user.name.upper()}_BROKER_PASSWORD" for user in users(participants(contracts))}
     passwords = dict(line.split(": ") for line in compose["configs"]["nats-passwords"]["content"].splitlines())
     assert passwords == {f"{user.upper()}_PASSWORD": f'"${{{name}}}"' for user, name in expected.items()}
@@ -95,7 +95,8 @@ def test_compose_with_rabbitmq_gives_each_user_its_own_password() -> None:
         if "BROKER_URL" in each.get("environment", {})
     }
     assert urls.keys() == connected
-    services = participants(FileDescriptorSet.from_binary((root / "gen" / "contracts.binpb").read_bytes()))
+    contracts = FileDescriptorSet.from_binary((root / "gen" / "contracts.binpb").read_bytes())
+    services = participants(contracts.to_registry())
     for service in services:
         password = f"${{{service.name.upper()}_BROKER_PASSWORD:?run make compose}}"
         assert urls[service.name.replace("_", "-")] == f"amqp://{service.name}:{password}@rabbitmq:5672/"

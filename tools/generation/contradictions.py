@@ -36,7 +36,7 @@ def contract_problems(services: Sequence[Service], image: FileDescriptorSet) -> 
         yield from _method_problems(method, path, names, image)
     yield from _name_problems(image)
     yield from _package_problems(names, image)
-    for event, consumers in consumers_of_events(image):
+    for event, consumers in consumers_of_events(image.to_registry()):
         yield from _event_problems(event, consumers, names, image)
     for service in services:
         if not service.types:
@@ -55,7 +55,7 @@ def code_problems(code: Mapping[str, ServiceCode], image: FileDescriptorSet) -> 
     callers and events of contracts that the code lacks.
     """
     methods = client_methods(image)
-    events = {event.type_name: (event, consumers) for event, consumers in consumers_of_events(image)}
+    events = {event.type_name: (event, consumers) for event, consumers in consumers_of_events(image.to_registry())}
     called: set[tuple[str, str]] = set()
     for service, own_code in code.items():
         calls = list(own_code.calls(methods))

@@ -15,6 +15,7 @@ from tests.declared_service import declare
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+CONTRACTS = IMAGE.to_registry()
 
 
 def by_name(services: tuple[Service, ...]) -> dict[str, Service]:
@@ -55,7 +56,7 @@ def test_the_services_of_the_store() -> None:
 
 def test_a_name_of_several_words(tmp_path: Path) -> None:
     """The name of a service has the right spelling in each place."""
-    service = read_services(checkout(tmp_path, order_items=""), IMAGE)[0]
+    service = read_services(checkout(tmp_path, order_items=""), CONTRACTS)[0]
     assert (service.name, service.workload, service.variable) == ("order_items", "order-items", "ORDER_ITEMS")
 
 
@@ -72,8 +73,8 @@ def test_services_that_are_started_alike_are_equal() -> None:
     assert internal
     for options in internal:
         options[ext_http] = HttpRule()
-    assert read_services(ROOT, IMAGE) == read_services(ROOT)
-    assert read_services(ROOT, IMAGE) != read_services(ROOT, routed)
+    assert read_services(ROOT, CONTRACTS) == read_services(ROOT)
+    assert read_services(ROOT, CONTRACTS) != read_services(ROOT, routed.to_registry())
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_services_that_are_started_alike_are_equal() -> None:
 def test_what_two_services_want_for_themselves(tmp_path: Path, first: str, second: str, why: str) -> None:
     """Only one service may have a secret, a port, or the issuing of tokens."""
     with pytest.raises(WrongDeclarations) as caught:
-        read_services(checkout(tmp_path, a=first, b=second), IMAGE)
+        read_services(checkout(tmp_path, a=first, b=second), CONTRACTS)
     assert why in str(caught.value).splitlines()
 
 
@@ -103,7 +104,7 @@ def test_a_variable_sets_the_port_of_one_service(tmp_path: Path) -> None:
     """A service may not be named as the operations of another one, whose port the same variable sets."""
     why = r"A_OPS_PORT sets a port of the service a, too\. Give one of the two another name\."
     with pytest.raises(WrongDeclarations, match=rf"^services/a_ops/service\.toml:1: {why}$"):
-        read_services(checkout(tmp_path, a="", a_ops=""), IMAGE)
+        read_services(checkout(tmp_path, a="", a_ops=""), CONTRACTS)
 
 
 def test_a_folder_without_a_program_is_no_service(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_folder_without_a_program_is_no_service(tmp_path: Path) -> None:
     root = checkout(tmp_path, reviews="")
     (root / "services/reviews/__main__.py").unlink()
     with pytest.raises(WrongDeclarations, match=r"services/reviews/__main__\.py, which runs the service, is missing"):
-        read_services(root, IMAGE)
+        read_services(root, CONTRACTS)
 
 
 def test_migrations_need_a_database(tmp_path: Path) -> None:
@@ -120,4 +121,4 @@ def test_migrations_need_a_database(tmp_path: Path) -> None:
     (root / "services/reviews/migrations").mkdir()
     (root / "services/reviews/migrations/0001_reviews.sql").touch()
     with pytest.raises(WrongDeclarations, match=r"^services/reviews/service\.toml:2: There are migrations, but no"):
-        read_services(root, IMAGE)
+        read_services(root, CONTRACTS)

@@ -12,7 +12,7 @@ from mesh.contract.events import Participant, participants, publisher_of
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = (ROOT / "gen" / "contracts.binpb").read_bytes()
-DECLARED = {each.name: each for each in participants(FileDescriptorSet.from_binary(IMAGE))}
+DECLARED = {each.name: each for each in participants(FileDescriptorSet.from_binary(IMAGE).to_registry())}
 CONSUMING = sorted({path.relative_to(ROOT / "services").parts[0] for path in (ROOT / "services").glob("*/consumers*")})
 
 

@@ -18,7 +18,9 @@ def compose(folder: Path, **declarations: str) -> dict[str, dict[str, dict[str, 
     """Returns the file for services with these declarations."""
     for name, text in declarations.items():
         declare(folder, name, text)
-    written: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(write_compose(read_services(folder, IMAGE)))
+    written: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(
+        write_compose(read_services(folder, IMAGE.to_registry()))
+    )
     return written
 
 

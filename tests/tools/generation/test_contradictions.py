@@ -88,7 +88,7 @@ class Checkout:
     def problems(self) -> list[str]:
         """Returns all problems."""
         image = self.image()
-        services = read_services(self.root, image)
+        services = read_services(self.root, image.to_registry())
         found = [*contract_problems(services, image), *code_problems(read_code(self.root, services), image)]
         return [str(problem) for problem in sorted(found)]
 
@@ -107,7 +107,7 @@ def line_of(text: str, part: str) -> int:
 def test_the_store_contradicts_itself_nowhere() -> None:
     """The committed contracts, declarations and code have no contradictions."""
     image = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
-    services = read_services(ROOT, image)
+    services = read_services(ROOT, image.to_registry())
     assert [*contract_problems(services, image), *code_problems(read_code(ROOT, services), image)] == []
     assert rule_problems(image) == ([], [])
 

@@ -24,7 +24,7 @@ from tests.broker import ADMIN
 from tests.mesh.events.brokers import received
 
 ROOT = Path(__file__).resolve().parents[4]
-CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()).to_registry()
 SERVICES = participants(CONTRACTS)
 NAMES = [service.name for service in SERVICES]
 EVENTS = sorted(event for service in SERVICES for event in service.publishes)

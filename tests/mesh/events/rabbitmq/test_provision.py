@@ -24,7 +24,7 @@ from tests.broker import RABBITMQ_ADMIN
 from tests.mesh.events.keep import KEEP
 
 ROOT = Path(__file__).resolve().parents[4]
-CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()).to_registry()
 SERVICES = participants(CONTRACTS)
 COMMAND = (sys.executable, "-m", "mesh.events.provision")
 ONE, TWO = "meshwright.x.v1.One", "acme.x.v1.Two"

@@ -26,7 +26,7 @@ from tests.broker import RABBITMQ_ADMIN
 from tests.mesh.events.brokers import received
 
 ROOT = Path(__file__).resolve().parents[4]
-CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes())
+CONTRACTS = FileDescriptorSet.from_binary((ROOT / "gen" / "contracts.binpb").read_bytes()).to_registry()
 SERVICES = participants(CONTRACTS)
 BY_NAME = {service.name: service for service in SERVICES}
 USERS = [PROVISIONER, *BY_NAME]

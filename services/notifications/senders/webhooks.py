@@ -25,7 +25,13 @@ from services.notifications.domain.webhook_endpoint import (
 from services.notifications.domain.webhook_secret import WebhookSecrets
 from services.notifications.notifier import Notifier
 from services.notifications.senders.webhook_client import WebhookClient
-from services.notifications.storage import webhook_deliveries, webhook_endpoints, webhook_wakeups
+from services.notifications.storage import (
+    user_lock,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_messages,
+    webhook_wakeups,
+)
 
 ATTEMPTS: Final = Counter("notifications_webhook_attempts_total", "Attempts to deliver webhooks.", ["outcome"])
 DISABLED: Final = Counter("notifications_webhook_endpoints_disabled_total", "Endpoints that were disabled as dead.")
@@ -162,15 +168,20 @@ class WebhookDeliveries:
     ) -> None:
         """Records the attempts and the health of the endpoint, which its owner may have changed or deleted. Failures at
         a URL that was replaced meanwhile do not count at the new one, where the deliveries are attempted at once.
+
+        The lock of the owner comes before that of the endpoint, as in an erasure. The erasure of a customer may delete
+        messages meanwhile: their results are left out.
         """
+        await user_lock.share(tx, taken.owner)
         endpoint = await webhook_endpoints.find(tx, taken.uid, lock=True)
         if endpoint is None:
             return
         same_url = endpoint.details.url == taken.details.url
+        held = await webhook_messages.hold(tx, [delivery.message.uid for delivery in deliveries])
         results = [
             (delivery, attempt)
             for delivery, attempt in zip(deliveries, attempts, strict=True)
-            if same_url or attempt.succeeded
+            if delivery.message.uid in held and (same_url or attempt.succeeded)
         ]
         for delivery, attempt in results:
             await webhook_deliveries.record(tx, delivery.attempted(attempt, self._schedule))

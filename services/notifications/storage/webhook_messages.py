@@ -1,7 +1,9 @@
 """The table of webhook messages. Each has a delivery for every endpoint that it is for."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from mesh.database import Connection
 from mesh.erased_users import erase_in_parts
@@ -44,6 +46,14 @@ async def insert(tx: Connection, message: Message) -> bool:
         ON CONFLICT (uid) DO NOTHING RETURNING true
     """
     return await tx.fetchval(query, message.uid, message.customer, message.type, message.body) is not None
+
+
+async def hold(tx: Connection, uids: Iterable[UUID]) -> set[UUID]:
+    """Keeps messages from being deleted until the transaction ends, and returns them. Leaves out those that another
+    transaction deletes instead of waiting for it: that one may wait for a delivery of another message.
+    """
+    query = "SELECT uid FROM webhook_messages WHERE uid = ANY($1) FOR KEY SHARE SKIP LOCKED"
+    return {row["uid"] for row in await tx.fetch(query, list(uids))}
 
 
 async def delete_of(tx: Connection, customer: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from standardwebhooks import Webhook
 
 from mesh.database import Database
@@ -25,9 +26,10 @@ from services.notifications.notifier import Notifier
 from services.notifications.senders.resolver import Resolver
 from services.notifications.senders.webhook_client import WebhookClient
 from services.notifications.senders.webhooks import CONCURRENT_MAX, WebhookDeliveries
-from services.notifications.storage import webhook_endpoints, webhook_messages
+from services.notifications.storage import user_lock, webhook_endpoints, webhook_messages
 from services.notifications.storage.webhook_endpoints import OWNER_LEASES_MAX
 from services.notifications.webhook_publisher import message_body
+from tests.services.lock_waits import lock_waits
 from tests.services.notifications.receiver import Receiver, response
 
 SECRETS = WebhookSecrets("key of the tests")
@@ -432,6 +434,44 @@ async def test_a_result_is_recorded_while_others_publish(shop: Shop, receiver: R
     await shop.until("succeeded", "succeeded")
     ids = [received.headers["webhook-id"] for received in receiver.received]
     assert len(ids) == len(set(ids)) == 2
+
+
+async def test_a_result_waits_for_the_erasure_of_the_owner_without_the_endpoint(shop: Shop, receiver: Receiver) -> None:
+    """The erasure locks its user and then the endpoint; the notification of the owner needs both as well."""
+    receiver.answer = response(410)
+    receiver.open.clear()
+    await shop.add_endpoint(receiver)
+    await shop.publish()
+    await shop.work()
+    await receiver.until_received(1)
+    async with shop.database.transaction() as tx:
+        await user_lock.take(tx, "users/ada")
+        receiver.open.set()
+        async with asyncio.timeout(20):
+            while await lock_waits(shop.database) == 0:
+                await asyncio.sleep(0.02)
+        await tx.execute("SELECT FROM webhook_endpoints FOR UPDATE NOWAIT")
+    await shop.until("failed")
+
+
+async def test_results_do_not_wait_for_the_erasure_of_a_customer(shop: Shop, receiver: Receiver) -> None:
+    """It deletes messages in another order than their results are recorded in."""
+    receiver.open.clear()
+    await shop.add_endpoint(receiver, all_orders=True)
+    first, second = await shop.publish("users/bob"), await shop.publish("users/bob")
+    delete = "DELETE FROM webhook_messages WHERE uid = $1"
+    with structlog.testing.capture_logs() as logged:
+        await shop.work()
+        await receiver.until_received(2)
+        async with shop.database.transaction() as tx:
+            await tx.execute(delete, second.uid)
+            receiver.open.set()
+            async with asyncio.timeout(20):
+                while await shop.states() != ["succeeded", "pending"] and await lock_waits(shop.database) == 0:
+                    await asyncio.sleep(0.02)
+            await tx.execute(delete, first.uid)
+        await shop.until()
+    assert [record["event"] for record in logged if record["log_level"] == "warning"] == []
 
 
 async def test_a_process_that_dies_loses_no_message(shop: Shop, receiver: Receiver) -> None:

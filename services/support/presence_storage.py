@@ -66,11 +66,14 @@ async def renew(tx: Connection, streams: Collection[OpenStream]) -> Sequence[UUI
 
 async def _insert(tx: Connection, streams: Collection[OpenStream]) -> Sequence[OpenStream]:
     """Inserts streams, but for those of conversations and users that are erased; returns those that are inserted. The
-    locks of the users keep their erasures waiting, and are taken in one order before those of rows. The foreign key
-    shares conversations in the order in which erasures lock them.
+    locks of the users keep their erasures waiting, and are taken in one order before those of rows. Conversations are
+    shared in the order in which erasures lock them: one that is erased meanwhile is not found afterwards, while the
+    foreign key alone would fail.
     """
     for user in sorted({each.actor.subject for each in streams}):
         await ERASED_USERS.lock(tx, user, shared=True)
+    conversations = [each.conversation for each in streams]
+    await tx.execute("SELECT FROM conversations WHERE uid = ANY($1) ORDER BY uid FOR KEY SHARE", conversations)
     rows = await tx.fetch(
         """
         INSERT INTO open_streams (uid, conversation_uid, user_name, renew_time)
@@ -78,10 +81,10 @@ async def _insert(tx: Connection, streams: Collection[OpenStream]) -> Sequence[O
         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS given (uid, conversation_uid, user_name)
         WHERE EXISTS (SELECT FROM conversations WHERE conversations.uid = conversation_uid)
         AND NOT EXISTS (SELECT FROM erased_users AS erased WHERE erased.user_name = given.user_name)
-        ORDER BY conversation_uid RETURNING uid
+        RETURNING uid
         """,
         [each.uid for each in streams],
-        [each.conversation for each in streams],
+        conversations,
         [each.actor.subject for each in streams],
     )
     inserted = {row["uid"] for row in rows}

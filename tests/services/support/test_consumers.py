@@ -215,6 +215,20 @@ async def test_a_stream_is_not_renewed_after_the_erasure_of_its_user(database: D
     assert await traces(database, "users/eve") == {"public.erased_users": 1}
 
 
+async def test_a_stream_that_opens_while_its_conversation_is_erased_is_left_out(
+    database: Database, ada: User, bob: User
+) -> None:
+    """A member of staff opens it, whose other streams are written all the same."""
+    uids = [UUID((await user.create()).name.removeprefix("conversations/")) for user in (ada, bob)]
+    streams = [OpenStream(uuid4(), uid, Actor("users/eve", staff=True)) for uid in uids]
+    async with database.transaction() as tx:
+        await Consumers().handlers()[UserDeleted](tx, deletion("users/ada"))
+        opening = asyncio.create_task(renewed(database, streams))
+        await until_waiting(database, opening)
+    assert await opening == uids[1:]
+    assert await traces(database, "users/ada") == {"public.erased_users": 1}
+
+
 async def renewed(database: Database, streams: Sequence[OpenStream]) -> Sequence[UUID]:
     """Renews streams; returns the conversations of new ones."""
     async with database.transaction() as tx:

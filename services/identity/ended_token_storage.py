@@ -53,8 +53,10 @@ async def insert_ended(tx: Connection, token_id: str, expire_time: datetime) -> 
 
 
 async def count_ended(tx: Connection) -> int:
-    """Returns the number of entries."""
-    return int(await tx.fetchval("SELECT count(*) FROM ended_tokens"))
+    """Returns the number of entries that have not expired. Nothing else deletes expired ones than insert_ended(), which
+    a full list does not reach.
+    """
+    return int(await tx.fetchval("SELECT count(*) FROM ended_tokens WHERE expire_time > now()"))
 
 
 async def read_ended(tx: Connection, after: int) -> tuple[datetime, int, Sequence[EndedToken]]:

@@ -242,6 +242,21 @@ async def test_a_full_list_refuses_more(identity: Identity, monkeypatch: pytest.
     assert (await client.get_user(ME)).name
 
 
+async def test_a_full_list_has_room_once_its_entries_have_expired(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expired entries do not count, because they are deleted only when others are added."""
+    monkeypatch.setattr(ended_tokens, "ENTRIES_MAX", 1)
+    user, client = await identity.register(), await identity.client()
+    tokens = [await identity.sign_in(user.email) for _ in range(2)]
+    await client.revoke_token(RevokeTokenRequest(token=tokens[0].access_token))
+    with pytest.raises(ResourceExhausted):
+        await client.revoke_token(RevokeTokenRequest(token=tokens[1].access_token))
+    await identity.execute("UPDATE ended_tokens SET expire_time = now()")
+    await client.revoke_token(RevokeTokenRequest(token=tokens[1].access_token))
+    assert not await works(identity, tokens[1])
+
+
 async def test_expired_entries_are_deleted(identity: Identity) -> None:
     """The last entry is kept, because replicas use it to agree on the end of the list."""
     user, client = await identity.register(), await identity.client()

@@ -463,3 +463,35 @@ async def test_a_caller_who_was_erased_creates_no_endpoint(service: Service) -> 
     async with service.database.transaction() as tx:
         assert await tx.fetchval("SELECT count(*) FROM webhook_endpoints") == 0
         assert await tx.fetchval("SELECT count(*) FROM mesh.answers") == 0
+
+
+@pytest.mark.usefixtures("ada")
+async def test_the_answer_to_a_call_during_the_erasure_is_forgotten(service: Service) -> None:
+    """It has the URL of the endpoint, which the call had locked before the erasure did."""
+    created = await service.create()
+
+    async def erase() -> None:
+        async with service.database.transaction() as tx:
+            await ErasureConsumers(HASHES).user_deleted(tx, deletion("users/ada"))
+
+    async with service.database.transaction() as tx:
+        await tx.execute("SELECT FROM webhook_endpoints FOR UPDATE")
+        rotating = asyncio.create_task(
+            service.endpoints.rotate_webhook_secret(
+                RotateWebhookSecretRequest(name=created.name, request_id=str(uuid4()))
+            )
+        )
+        await until_waiting(service.database, 1)
+        erasing = asyncio.create_task(erase())
+        await until_waiting(service.database, 2)
+    assert (await rotating).name == created.name
+    await erasing
+    async with service.database.transaction() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM mesh.answers") == 0
+
+
+async def until_waiting(database: Database, count: int) -> None:
+    """Waits until this number of sessions wait for a lock."""
+    async with asyncio.timeout(20):
+        while await lock_waits(database) < count:
+            await asyncio.sleep(0.02)

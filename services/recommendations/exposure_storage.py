@@ -55,11 +55,14 @@ async def delete_of(tx: Connection, user: str) -> None:
 
 
 async def purge(tx: Connection, now: datetime) -> int:
-    """Deletes old exposures, at most PURGED_PER_CALL_MAX. Returns their number."""
+    """Deletes old exposures, at most PURGED_PER_CALL_MAX. Returns their number. Waits for no erasure, which deletes
+    them in another order.
+    """
     query = """
         WITH purged AS (
             DELETE FROM exposures WHERE (user_name, experiment) IN (
                 SELECT user_name, experiment FROM exposures WHERE expose_time < $1 ORDER BY expose_time LIMIT $2
+                FOR UPDATE SKIP LOCKED
             ) RETURNING 1
         ) SELECT count(*) FROM purged
     """

@@ -104,11 +104,14 @@ async def delete_of(tx: Connection, user: str) -> None:
 
 
 async def purge(tx: Connection, limit: int) -> int:
-    """Deletes up to `limit` notifications that are older than KEPT_FOR; returns their number."""
+    """Deletes up to `limit` notifications that are older than KEPT_FOR; returns their number. Waits for no erasure,
+    which deletes them in another order.
+    """
     query = """
         WITH purged AS (
             DELETE FROM notifications WHERE uid IN (
                 SELECT uid FROM notifications WHERE send_time < now() - $1::interval ORDER BY send_time LIMIT $2
+                FOR UPDATE SKIP LOCKED
             ) RETURNING uid
         )
         SELECT count(*) FROM purged

@@ -67,11 +67,14 @@ async def delete_of(tx: Connection, customer: str) -> None:
 
 
 async def purge(tx: Connection, limit: int) -> int:
-    """Deletes up to `limit` messages that are older than KEPT_FOR, with their deliveries; returns their number."""
+    """Deletes up to `limit` messages that are older than KEPT_FOR, with their deliveries; returns their number. Waits
+    for no erasure, which deletes them in another order.
+    """
     query = """
         WITH purged AS (
             DELETE FROM webhook_messages WHERE uid IN (
                 SELECT uid FROM webhook_messages WHERE create_time < now() - $1::interval ORDER BY create_time LIMIT $2
+                FOR UPDATE SKIP LOCKED
             ) RETURNING uid
         )
         SELECT count(*) FROM purged

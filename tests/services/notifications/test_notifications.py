@@ -217,3 +217,13 @@ async def test_writers_of_several_users_do_not_wait_for_each_other(service: Serv
         await insert(one, of("users/bob", uuid4()))
         await insert(other, of("users/ada", uuid4()))
     assert len((await service.page())[0]) == 2
+
+
+async def test_a_purge_does_not_wait_for_an_erasure(service: Service) -> None:
+    """The erasure of the user may wait for another one of the notifications, which the purge deletes meanwhile."""
+    old = datetime.now(UTC) - storage.KEPT_FOR - timedelta(days=1)
+    notifications = [await service.remember("users/ada", "Old", old) for _ in range(3)]
+    async with service.database.transaction() as erasing:
+        await erasing.execute("DELETE FROM notifications WHERE uid = $1", notifications[1].uid)
+        async with service.database.transaction() as tx:
+            assert await storage.purge(tx, 3) == 2

@@ -558,3 +558,15 @@ async def test_old_messages_are_purged(shop: Shop, receiver: Receiver) -> None:
         assert [await webhook_messages.purge(tx, 2) for _ in range(3)] == [2, 1, 0]
     assert await shop.rows("SELECT message_uid FROM webhook_deliveries") == [(kept.uid,)]
     assert await shop.rows("SELECT count(*) FROM webhook_attempts") == [(1,)]
+
+
+async def test_a_purge_does_not_wait_for_an_erasure(shop: Shop, receiver: Receiver) -> None:
+    """The erasure of the customer may wait for another one of the messages, which the purge deletes meanwhile."""
+    await shop.add_endpoint(receiver)
+    messages = [await shop.publish() for _ in range(3)]
+    await shop.execute("UPDATE webhook_messages SET create_time = now() - interval '31 days'")
+    async with shop.database.transaction() as erasing:
+        await erasing.execute("DELETE FROM webhook_messages WHERE uid = $1", messages[1].uid)
+        async with shop.database.transaction() as tx:
+            assert await webhook_messages.purge(tx, 3) == 2
+    assert await shop.states() == []

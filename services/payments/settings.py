@@ -30,7 +30,10 @@ class PaymentsSettings(ServiceSettings, DatabaseSettings, EventSettings):
         default=90.0, ge=1, le=86400, description="how long the provider may leave a payment undecided, in seconds"
     )
     risk_amount_max: float = Field(
-        default=10_000.0, ge=0, description="the highest amount of a payment that staff need not decide on"
+        default=10_000.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="the highest amount of a payment that staff need not decide on",
     )
     risk_payments_per_hour_max: int = Field(
         default=10_000,

@@ -42,4 +42,4 @@ class ErasureConsumers:
         await phone_codes.delete_of(tx, user)
         await webhook_endpoints.delete_of(tx, user)
         await webhook_messages.delete_of(tx, user)
-        await forget_caller(tx, user)  # at last: calls that had locked an endpoint have stored their answers by now
+        await forget_caller(tx, user)  # last: calls that had locked an endpoint have stored their answers by now

@@ -62,5 +62,6 @@ class RateLimiter:
             if wait_s <= ROUNDING_S:
                 self._allowances.set(key, now + debt_s)
                 return debt_s
-        text = f"More than {self._limit.requests} calls in {self._limit.per_s:g} s. Try again later."
+        calls = "call" if self._limit.requests == 1 else "calls"
+        text = f"More than {self._limit.requests} {calls} in {self._limit.per_s:.15g} s. Try again later."
         raise ResourceExhausted(text, reason="RATE_LIMIT_EXCEEDED", retry_after_s=wait_s)

@@ -19,7 +19,7 @@ ANY: Final = b"*"
 _SAFE: Final = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _UNESCAPED = re.compile(f"[0-9A-Za-z{re.escape(_SAFE)}]*")
 _TAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_SEPARATOR = re.compile(rb"[ \t]*(?:,[ \t]*)+")
+_TAGS = re.compile(rb"%b(?:[ \t]*,[ \t,]*%b)*" % (_TAG.pattern, _TAG.pattern))
 _SUFFIXES: Final = tuple(f"-{coding}" for coding in CODINGS)
 
 
@@ -49,16 +49,9 @@ def parse_tags(header: bytes) -> list[bytes]:
     text = header.strip(b" \t,")
     if text == ANY:
         return [ANY]
-    tags, at = [], 0
-    while (found := _TAG.match(text, at)) is not None:
-        tags.append(found[0])
-        separator = _SEPARATOR.match(text, found.end())
-        if separator is None:
-            if found.end() == len(text):
-                return tags
-            break
-        at = separator.end()
-    raise ValueError("is not a list of entity-tags")
+    if not _TAGS.fullmatch(text):
+        raise ValueError("is not a list of entity-tags")
+    return _TAG.findall(text)
 
 
 def etag_of(tag: bytes) -> str:
@@ -72,4 +65,5 @@ def etag_of(tag: bytes) -> str:
 
 def matches(tag: bytes, tags: list[bytes]) -> bool:
     """Returns whether one of the tags is ANY or equals this one by weak comparison (RFC 9110, section 8.8.3.2)."""
-    return any(each == ANY or each.removeprefix(b"W/") == tag.removeprefix(b"W/") for each in tags)
+    strong = tag.removeprefix(b"W/")
+    return strong in tags or b"W/" + strong in tags or ANY in tags

@@ -78,14 +78,14 @@ class Policy:
     def _wrong_numbers(self) -> Iterator[str]:
         """Yields the numbers that are out of their ranges."""
         if self.timeout_s is not None and not _is_period(self.timeout_s):
-            yield f"has a timeout of {self.timeout_s:g} s: {_PERIOD}"
+            yield f"has a timeout of {self.timeout_s:.15g} s: {_PERIOD}"
         if self.rate_limit is not None and self.rate_limit.requests < 1:
             yield f"has a rate_limit of {self.rate_limit.requests} requests: there must be at least 1"
         if self.rate_limit is not None and not _is_period(self.rate_limit.per_s):
-            yield f"has a rate_limit per {self.rate_limit.per_s:g} s: {_PERIOD}"
+            yield f"has a rate_limit per {self.rate_limit.per_s:.15g} s: {_PERIOD}"
         # max-age is a whole number (RFC 9111, section 1.2.2). A fraction would become 0, which forbids caching.
         if self.cache_s is not None and (self.cache_s % 1 or not 0 <= self.cache_s <= _DURATION_S_MAX):
-            yield f"has a cache.max_age of {self.cache_s:g} s: it must be a whole number from 0 to {_DURATION_S_MAX}"
+            yield f"has a cache.max_age of {self.cache_s:.15g} s: it must be a whole number from 0 to {_DURATION_S_MAX}"
         if not 200 <= self.http_status <= 299:
             yield f"has http_status {self.http_status}: the status of a success is from 200 to 299"
 

@@ -136,6 +136,18 @@ def test_a_limiter_counts_each_caller_separately(monkeypatch: pytest.MonkeyPatch
         limiter.admit("a")
 
 
+@pytest.mark.parametrize(("period_s", "period"), [(0.5, "0.5 s"), (10, "10 s"), (30 * 86_400, "2592000 s")])
+def test_the_error_of_a_rate_limit_names_its_period(
+    monkeypatch: pytest.MonkeyPatch, period_s: float, period: str
+) -> None:
+    """A period of a month is a number of seconds, too, not a power of ten."""
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    limiter = RateLimiter("m", RateLimit(requests=1, per_s=period_s), Allowances())
+    limiter.admit("ada")
+    with pytest.raises(ResourceExhausted, match=rf"^More than 1 call in {period}\. "):
+        limiter.admit("ada")
+
+
 def test_a_full_table_resets_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is bounded; callers that don't fit share one allowance, and no count is reset."""
     clock = [0.0]

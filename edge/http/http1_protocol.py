@@ -140,6 +140,9 @@ class Http1Protocol(HttpToolsProtocol):
             end = self._end_of_piece(data, start)
             self._receive(data if not start and end >= len(data) else memoryview(data)[start:end])
             start = end
+        if self.parser is None and start < len(data):
+            # Frames behind a handshake, which a client should send only after the reply (RFC 6455, section 4.1).
+            self.transport.get_protocol().data_received(data[start:])
         if self._is_arriving and self._connection.slot is not None:
             self._is_arriving = False
             self._connection.slot.mark_receiving()

@@ -146,6 +146,20 @@ async def test_garbage_before_the_handshake_is_complete(
     assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.parametrize("cut", [0, 1, 10, None])
+async def test_frames_behind_the_handshake(feeds: Contract, source: Backend, cut: int | None) -> None:
+    """Frames that a client sends before the reply, in whole or in part with its handshake, are not lost."""
+    headers = {"host": "x", **UPGRADE, **KEY}
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    sent = frame(TEXT, b'{"number":1}') + frame(TEXT, b'{"number":2}')
+    async with edge_of(feeds, source.port) as client, wire(client) as connection, asyncio.timeout(30):
+        connection.writer.write(f"GET {CHAT} HTTP/1.1\r\n{head}\r\n".encode() + sent[:cut])
+        assert (await connection.head())[0] == 101
+        connection.writer.write(sent[len(sent[:cut]) :])
+        for expected in (b'{"text":"tracks/a","number":1}', b'{"number":2}'):
+            assert await connection.reader.readexactly(2 + len(expected)) == bytes([0x81, len(expected)]) + expected
+
+
 async def test_a_message_in_fragments(reader: Client, source: Backend) -> None:
     """A message is complete even with a ping between its fragments."""
     async with wire(reader) as connection:

@@ -78,6 +78,8 @@ class HttpApp:
 
     def _find(self, request: Request) -> Match[Endpoint] | Reply:
         """Returns the endpoint, or the reply to an OPTIONS request. Raises HttpError 400, 404 or 405."""
+        if request.method == "OPTIONS" and request.path == "*":
+            return Reply(204, [])  # it asks about the server as a whole: RFC 9110, section 9.3.7
         try:
             found = self._router.match(request.method, request.path)
         except MalformedPath as error:

@@ -10,6 +10,7 @@ import pytest
 from edge.call.metadata import check_name
 from edge.contract.contract import Contract
 from tests.edge.backend import Backend, Context, Received
+from tests.edge.protocols.rest.wire import wire
 from tests.edge.served import Client, edge_of
 
 GET = "/v1/shelves/a/books/b"
@@ -31,6 +32,11 @@ async def test_options_lists_the_methods_of_the_url(client: Client) -> None:
     assert response.headers["accept-patch"] == "application/json"
     assert "accept-patch" not in (await client.options("/v1/echo")).headers
     assert (await client.options("/v1/nothing")).status_code == 404
+    async with wire(client) as connection:
+        await connection.begin("OPTIONS", "*")
+        assert (await connection.head())[0] == 204, "a client may ask about the server as a whole"
+        await connection.begin("GET", "*")
+        assert (await connection.head())[0] == 404
 
 
 async def test_custom_methods_are_methods(client: Client, backend: Backend) -> None:

@@ -4,8 +4,11 @@ import email
 import email.message
 import email.policy
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.errors import MessageError
+from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -33,18 +36,34 @@ class Message:
         return cls(
             id=path.stem,
             time=time.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            sender=str(parsed["from"] or ""),
-            to=str(parsed["to"] or ""),
-            subject=str(parsed["subject"] or ""),
+            sender=_header(parsed, "from"),
+            to=_header(parsed, "to"),
+            subject=_header(parsed, "subject"),
             text="" if body is None else _text(body),
         )
 
 
+def _header(message: email.message.EmailMessage, name: str) -> str:
+    """Returns a header without its encoding (RFC 2047), empty if there is none. Python's parser of addresses, which
+    `message[name]` calls, raises all kinds of errors for malformed ones.
+    """
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name), "")
+    text = " ".join(raw.encode(errors="surrogateescape").decode(errors="replace").split())
+    with suppress(LookupError, ValueError, MessageError):  # its charset or its encoding is wrong
+        text = str(make_header(decode_header(text)))
+    return _encodable(text)
+
+
 def _text(part: email.message.MIMEPart) -> str:
     try:
-        return str(part.get_content())
-    except LookupError:  # its charset is unknown
+        return _encodable(str(part.get_content()))
+    except (LookupError, UnicodeError):  # its charset is unknown, or none for texts
         return bytes(part.get_payload(decode=True)).decode(errors="replace")
+
+
+def _encodable(text: str) -> str:
+    """Returns the text without the halves of surrogate pairs, which some charsets can hold, and UTF-8 can't."""
+    return text.encode(errors="replace").decode()
 
 
 class Mailbox:
@@ -67,7 +86,11 @@ class Mailbox:
 
     def messages(self) -> list[Message]:
         """Returns all messages, the newest first."""
-        return [Message.read(path) for path in self._paths()]
+        found = []
+        for path in self._paths():
+            with suppress(FileNotFoundError):  # the mail server has just removed it, as one of the oldest
+                found.append(Message.read(path))
+        return found
 
     def version(self) -> str:
         """Returns a text that changes when a message is added."""

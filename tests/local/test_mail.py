@@ -143,7 +143,30 @@ def test_a_broken_message_can_still_be_read(tmp_path: Path) -> None:
     box = Mailbox(tmp_path)
     box.add(b"\nno header\n")
     box.add(b"Content-Type: text/plain; charset=nowhere\n\nhello\xff\n")
+    box.add(b"Content-Type: text/plain; charset=unicode_escape\n\n\\ud800\n")
     assert [(kept.subject, kept.text.strip()) for kept in box.messages()] == [
+        ("", "?"),
         ("", "hello\ufffd"),
         ("", "no header"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        (b"=?utf-8?q?Zo=C3=AB?= <zoe@example.com>,\n bob@example.com", "Zoë <zoe@example.com>, bob@example.com"),
+        ("Zoë <zoe@example.com>".encode(), "Zoë <zoe@example.com>"),
+        (b"a@[", "a@["),
+        (b"=?x?b?:<", "=?x?b?:<"),
+        (b".:", ".:"),
+        (b"=?nowhere?q?a?=", "=?nowhere?q?a?="),
+        (b"=?utf-8?b?a?=", "=?utf-8?b?a?="),
+        (b"=?unicode_escape?q?=5Cud800?=", "?"),
+    ],
+)
+def test_a_header_can_be_read(tmp_path: Path, raw: bytes, read: str) -> None:
+    """A header is decoded; a malformed one, which Python's parser of addresses rejects in odd ways, is shown as is."""
+    box = Mailbox(tmp_path)
+    box.add(b"To: " + raw + b"\nSubject: " + raw + b"\n\ntext\n")
+    [message] = box.messages()
+    assert (message.to, message.subject) == (read, read)

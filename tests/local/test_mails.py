@@ -9,7 +9,7 @@ import pytest
 
 from local.errors import SetupError
 from local.home import Home
-from local.mailbox import Mailbox
+from local.mailbox import Mailbox, Message
 from local.mails import list_mails
 
 
@@ -34,6 +34,23 @@ def test_a_mesh_that_never_ran_has_sent_nothing(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="No mail has been sent yet"):
         list_mails(home)
     assert not home.folder.exists()
+
+
+def test_a_mail_that_is_removed_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mail server removes the oldest mails while others are read."""
+    mailbox = Mailbox(tmp_path)
+    mailbox.add(b"Subject: First\n\nOne\n")
+    mailbox.add(b"Subject: Second\n\nTwo\n")
+    read = Message.read
+
+    def read_slowly(path: Path) -> Message:
+        oldest = min(tmp_path.glob("*.eml"))
+        if oldest != path:
+            oldest.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Message, "read", read_slowly)
+    assert [message.subject for message in mailbox.messages()] == ["Second"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:

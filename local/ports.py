@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import psutil
@@ -23,14 +23,14 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-def free_ports(count: int) -> list[int]:
-    """Returns this number of consecutive free ports. They begin at a random one, so that processes that choose at the
-    same time seldom choose the same.
+def free_ports(count: int, besides: Collection[int | None] = ()) -> list[int]:
+    """Returns this number of consecutive free ports, none of `besides`. They begin at a random one, so that processes
+    that choose at the same time seldom choose the same.
     """
     while True:
         first = random.randrange(_RANGE.start, _RANGE.stop - count)
         ports = list(range(first, first + count))
-        if all(map(_is_free, ports)):
+        if not any(port in besides for port in ports) and all(map(_is_free, ports)):
             return ports
 
 
@@ -49,10 +49,9 @@ def choose_ports(defaults: Mapping[str, int]) -> dict[str, int]:
     Raises SetupError if a value is not a port, if two variables have the same port, or if a port is in use.
     """
     settings = ports_settings(defaults)
-    others = free_ports(len(defaults)) if settings.ports else defaults.values()
-    ports: dict[str, int] = {
-        variable: getattr(settings, variable.lower()) or other for variable, other in zip(defaults, others, strict=True)
-    }
+    chosen: dict[str, int | None] = {variable: getattr(settings, variable.lower()) for variable in defaults}
+    others = free_ports(len(defaults), besides=chosen.values()) if settings.ports else defaults.values()
+    ports = {variable: port or other for (variable, port), other in zip(chosen.items(), others, strict=True)}
     problems = [problem for variable, port in ports.items() if (problem := _problem(variable, port, ports))]
     if problems:
         raise SetupError("\n".join([*problems, "Or pick free ports: make up PORTS=free"]))

@@ -1,6 +1,7 @@
 """The ports of the local mesh."""
 
 import os
+import random
 import socket
 
 import pytest
@@ -26,6 +27,16 @@ def test_free_ports_are_picked_when_asked_for(monkeypatch: pytest.MonkeyPatch) -
     ports = choose_ports({"A_PORT": 1, "B_PORT": 2})
     assert ports["B_PORT"] == taken
     assert ports["A_PORT"] > 1023
+
+
+def test_a_free_port_is_none_that_a_variable_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be free, but for the other process of the mesh."""
+    first, _, third, _ = free_ports(4)
+    starts = iter([first, third])
+    monkeypatch.setattr(random, "randrange", lambda *_: next(starts))
+    monkeypatch.setenv("PORTS", "free")
+    monkeypatch.setenv("B_PORT", str(first))
+    assert choose_ports({"A_PORT": 1, "B_PORT": 2}) == {"A_PORT": third, "B_PORT": first}
 
 
 def test_a_port_in_use_is_named_with_its_holder_and_its_variable() -> None:

@@ -128,13 +128,22 @@ class Home:
 
     def remove(self) -> bool:
         """Removes the folder with its content; a link to it stays. Returns False if there is none. Raises SetupError if
-        `create` did not make the folder.
+        `create` did not make the folder, or if it can't be removed.
         """
         if not self.folder.exists():
             return False
         if not self._lock_file.exists():
             raise SetupError(f"{self.folder} was not created by `make up`, so it is not removed. Check MESH_HOME.")
-        shutil.rmtree(self.folder.resolve())
+        folder = self.folder.resolve()
+        try:
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != self._lock_file.name:
+                    path.unlink()
+            shutil.rmtree(folder)  # with the lock, by which a removal that was cut off is repeated
+        except OSError as error:
+            raise SetupError(f"{error.filename or folder} can't be removed: {error.strerror}.") from error
         return True
 
     def _unusable(self, error: OSError) -> SetupError:

@@ -1,5 +1,6 @@
 """The folder of a local mesh."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +107,27 @@ def test_only_a_folder_of_ours_is_removed(home: Home, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="was not created by `make up`"):
         Home(precious).remove()
     assert precious.exists()
+
+
+def test_a_removal_that_was_cut_off_is_repeated(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the file that stays, and the folder is still known as the mesh's own."""
+    with home.lock():
+        home.state_file.write_text("{}")
+    unlink = os.unlink
+
+    def refuse(path: str, **options: Any) -> None:
+        if str(path).endswith("one"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        unlink(path, **options)
+
+    home.secret("one")
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(SetupError, match="one can't be removed: Operation not permitted"):
+        home.remove()
+    monkeypatch.undo()
+    home.create()
+    assert home.remove()
+    assert not home.folder.exists()
 
 
 def test_a_folder_with_files_of_others_is_left_alone(tmp_path: Path) -> None:

@@ -81,12 +81,6 @@ async def views(count: int, end: asyncio.Event | None = None) -> AsyncIterator[I
         await end.wait()
 
 
-async def call_again_and_again(client: AnalyticsServiceClient) -> None:
-    """Calls until it is refused."""
-    while True:
-        await client.ingest_events(views(1))
-
-
 async def test_idle_calls_of_one_client_keep_nobody_out(client: AnalyticsServiceClient, issuer: Issuer) -> None:
     """A client has a limited number of calls, whichever addresses of its network they come from."""
     end = asyncio.Event()
@@ -205,18 +199,26 @@ async def test_a_call_without_room_is_refused(
 ) -> None:
     """It waits for a limited time, and a call that is cut off makes room."""
     monkeypatch.setattr(ingestion, "BATCHES_MAX", 1)
-    service = AnalyticsHandlers(database, Ingestion(database, EVENTS_OF_DAY))
-    async with serving(issuer, service) as port, channel_to(port, "analytics") as channel:
-        crowded = AnalyticsServiceClient(channel)
+    monkeypatch.setattr(ingestion, "BATCH_AGE_S", 1000.0)
+    events, has_room = Ingestion(database, EVENTS_OF_DAY), asyncio.Event()
+
+    async def keep_room() -> None:
+        async with events.call("ada") as batches:
+            await batches.add([stored_view()])
+            has_room.set()
+            await asyncio.Event().wait()
+
+    async with serving(issuer, AnalyticsHandlers(database, events)) as port, channel_to(port, "analytics") as channel:
+        client, open_call = AnalyticsServiceClient(channel), asyncio.create_task(keep_room())
+        await has_room.wait()
         with calling(), monkeypatch.context() as hasty:
             hasty.setattr(ingestion, "ROOM_WAIT_S", 0.1)
-            open_call = asyncio.create_task(crowded.ingest_events(views(1, asyncio.Event())))
             with pytest.raises(ResourceExhausted) as caught:
-                await call_again_and_again(crowded)
-            assert caught.value.reason == "INGESTION_BUSY"
+                await client.ingest_events(views(1))
+        assert caught.value.reason == "INGESTION_BUSY"
         await stop([open_call])
         with calling():
-            assert (await crowded.ingest_events(views(1))).accepted_count == 1
+            assert (await client.ingest_events(views(1))).accepted_count == 1
 
 
 async def test_calls_that_wait_for_the_roll_ups_succeed(

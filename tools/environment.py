@@ -8,11 +8,13 @@ the syntax of Python 3.7. Running it again is cheap, and concurrent runs wait fo
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +35,19 @@ SECONDS_BETWEEN_REDRAWS = 0.2
 
 
 def main() -> None:
-    """Installs the requirements that the argument names. Exits with a message if that fails."""
+    """Installs the requirements that the argument names. Exits with a message if that fails or is stopped."""
+    try:
+        install_named()
+    except KeyboardInterrupt:
+        sys.exit("Stopped. The next make target that needs the packages continues.")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit("The disk is full. Free some space, and try again.")
+
+
+def install_named() -> None:
+    """Installs the requirements that the argument names."""
     check_python(sys.version_info[:3])
     name = sys.argv[1] if len(sys.argv) > 1 else "dev"
     if name not in PURPOSES:
@@ -63,7 +77,7 @@ def provide(folder: Path, requirements: Path, purpose: str) -> None:
     stamp = folder / requirements.with_suffix(".sha256").name
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     # The folder's own name is part of the stamp: an environment's programs name their interpreter by its full path.
-    made_here, made_of = (stamp.read_text() if stamp.exists() else "\n").split("\n")
+    made_here, _, made_of = (stamp.read_text() if stamp.exists() else "").partition("\n")
     usable = (made_here == str(folder) or is_made_in(folder)) and works(python)
     if usable:
         find_own_code(python)
@@ -73,7 +87,7 @@ def provide(folder: Path, requirements: Path, purpose: str) -> None:
     if not usable:
         create(folder, python)
     install(python, requirements)
-    stamp.write_text(f"{folder}\n{digest}")
+    replace_text(stamp, f"{folder}\n{digest}")
 
 
 def is_made_in(folder: Path) -> bool:
@@ -92,7 +106,14 @@ def create(folder: Path, python: Path) -> None:
 
 def find_own_code(python: Path) -> None:
     """Adds our own code to the import path of an environment. The checkout may have moved since its creation."""
-    (packages_of(python) / "meshwright.pth").write_text("".join(f"{root}\n" for root in SOURCE_ROOTS))
+    replace_text(packages_of(python) / "meshwright.pth", "".join(f"{root}\n" for root in SOURCE_ROOTS))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replaces the text of a file as a whole: programs that start meanwhile read it, and a disk may be full."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def install(python: Path, requirements: Path) -> None:
@@ -103,9 +124,13 @@ def install(python: Path, requirements: Path) -> None:
     command = [*pip, "--require-hashes", "--no-deps", "--requirement", str(requirements)]
     with Progress(packages_of(python), pinned) as progress:
         process = subprocess.Popen(command, cwd=str(ROOT), stdout=subprocess.PIPE, universal_newlines=True)
-        for line in process.stdout or ():
-            progress.read(line)
-        if process.wait() != 0:
+        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))  # make sends it to us alone
+        try:
+            for line in process.stdout or ():
+                progress.read(line)
+        finally:
+            exit_code = process.wait()  # after Ctrl-C, which pip has received too, it undoes what it was doing
+        if exit_code != 0:
             sys.exit(FAILURE)
 
 

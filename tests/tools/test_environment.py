@@ -1,15 +1,20 @@
 """The set-up of the virtual environment."""
 
 import ast
+import contextlib
 import hashlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tools import environment
@@ -109,6 +114,50 @@ def test_a_missing_package_is_a_sentence(made: Path) -> None:
     assert "Could not install the packages; pip says above why." in done.stderr
     assert (made / ".venv" / "requirements-up.sha256").exists()
     assert not (made / ".venv" / "requirements-dev.sha256").exists()
+
+
+def test_a_stamp_that_was_cut_off_is_none(made: Path) -> None:
+    """The stamp is empty if the disk was full when it was written."""
+    (made / ".venv" / "requirements-up.sha256").write_text("")
+    done = set_up(made, "dev")
+    assert done.returncode == 0, done.stderr
+    assert (made / ".venv" / "requirements-up.sha256").read_text().startswith(f"{made / '.venv'}\n")
+
+
+def test_a_full_disk_takes_nothing_away(tmp_path: Path) -> None:
+    """A text stays as it was if the new one can't be written, here for the length of its name."""
+    path = tmp_path / ("a" * 253)
+    path.write_text("old")
+    with pytest.raises(OSError, match="File name too long"):
+        environment.replace_text(path, "new")
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("number", "whom", "sentence"),
+    [(signal.SIGINT, os.killpg, "Stopped. "), (signal.SIGTERM, os.kill, "Could not install the packages")],
+)
+def test_pip_ends_with_the_script(
+    made: Path, number: signal.Signals, whom: Callable[[int, int], None], sentence: str
+) -> None:
+    """Whoever stops the script by Ctrl-C, or by the signal that make sends, gets a sentence, and pip stops too."""
+    (made / "requirements-dev.txt").write_text("# other\n")
+    (made / "pip.py").write_text("import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)\n")
+    command = [sys.executable, str(made / "tools" / "environment.py"), "dev"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as script:
+        while not (made / "pid").exists() or not (made / "pid").read_text():
+            assert script.poll() is None
+            time.sleep(0.02)
+        pip = psutil.Process(int((made / "pid").read_text()))
+        try:
+            whom(script.pid, number)
+            assert script.wait() == 1
+            assert not pip.is_running()
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                pip.kill()
+        assert script.stderr is not None
+        assert script.stderr.read().splitlines()[-1].startswith(sentence)
 
 
 def test_each_target_installs_what_it_needs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,9 @@ def main() -> None:
 
 def generate(target: Path) -> None:
     """Generates all files below `target`. Exits with what contradicts."""
-    subprocess.run([sys.executable, ROOT / "tools" / "third_party.py", ROOT / "third_party"], check=True)
+    third_party = (sys.executable, ROOT / "tools" / "third_party.py", ROOT / "third_party")
+    if subprocess.run(third_party, check=False).returncode != 0:
+        sys.exit(1)
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "gen"
         buf("generate", "--template", "buf.gen.yaml", "--output", fresh)

@@ -44,7 +44,8 @@ def extract_validate(target: Path, version: str) -> None:
     """Extracts validate.proto from protovalidate's source distribution, which pip downloads."""
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "protovalidate"]
-        subprocess.run([*pip, "--dest", folder, f"protovalidate=={version}"], check=True)
+        if subprocess.run([*pip, "--dest", folder, f"protovalidate=={version}"], check=False).returncode != 0:
+            sys.exit("Could not download protovalidate; pip says above why. Is a package registry reachable?")
         archive = next(Path(folder).glob("*.tar.gz"))
         member = f"protovalidate-{version}/proto/{VALIDATE}"
         with tarfile.open(archive) as tar:

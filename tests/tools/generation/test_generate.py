@@ -37,3 +37,12 @@ def test_gen_is_replaced_as_a_whole(tmp_path: Path) -> None:
         fresh.rename(tmp_path / name)
     assert [path.name for path in gen.iterdir()] == ["kept.py"]
     assert not list(tmp_path.glob(".gen-*"))
+
+
+def test_a_failure_to_get_the_files_of_others_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The program that gets them has said why; no traceback follows."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "third_party.py").write_text("raise SystemExit('Could not download it.')\n")
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match=r"\A1\Z"):
+        generate.generate(tmp_path)

@@ -9,9 +9,9 @@ from tests.system.mesh import Client, Mesh, home_below
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """Starts the mesh and waits until it is ready."""
+    """Starts the mesh and waits until it is ready. The mesh ignores a variable for another PostgreSQL server."""
     home = home_below(tmp_path_factory.mktemp("system"))
-    with Mesh.running(home) as running:
+    with Mesh.running(home, PGSSLMODE="require") as running:
         yield running
 
 

@@ -100,9 +100,12 @@ def test_dead_letters_are_listed(mesh: Mesh) -> None:
 
 
 def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:
-    """psql connects to the embedded PostgreSQL as the service's role; an error lists the valid names."""
+    """psql connects to the embedded PostgreSQL as the service's role, whatever other server the environment names; an
+    error lists the valid names.
+    """
     command = [sys.executable, "-m", "local", "psql", "orders"]
-    environment = os.environ | {"MESH_HOME": str(mesh.home)}
+    elsewhere = {"PGSERVICE": "production", "PGHOSTADDR": "192.0.2.1", "PGSSLMODE": "require"}
+    environment = os.environ | elsewhere | {"MESH_HOME": str(mesh.home)}
     query = "SELECT current_user, current_database();"
     psql = subprocess.run(command, cwd=ROOT, env=environment, input=query, capture_output=True, text=True, check=True)
     assert "orders       | orders" in psql.stdout

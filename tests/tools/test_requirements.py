@@ -14,8 +14,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 SHIPPED, UP, DEV = "requirements.txt", "requirements-up.txt", "requirements-dev.txt"
-TOOLCHAINS = "requirements-toolchains.txt"
-FILES = (SHIPPED, UP, DEV, TOOLCHAINS)
+TOOLCHAINS, INSTALLER = "requirements-toolchains.txt", "requirements-uv.txt"
+FILES = (SHIPPED, UP, DEV, TOOLCHAINS, INSTALLER)
+FEW = {TOOLCHAINS: 3, INSTALLER: 1}
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = (
     {"sys_platform": "linux", "platform_system": "Linux"},
@@ -67,7 +68,7 @@ def test_nothing_is_missing_on_any_supported_machine(file: str) -> None:
 def test_every_pin_has_hashes_and_no_place(file: str) -> None:
     """Each package is pinned exactly and by hash; no registry's address and no path of one machine is in the file."""
     text = (ROOT / file).read_text()
-    assert len(pins(file)) > (2 if file == TOOLCHAINS else 20)
+    assert len(pins(file)) == FEW[file] if file in FEW else len(pins(file)) > 20
     for block in re.split(r"\n(?=\S)", text):
         if not block.startswith("#") and block.strip():
             assert "--hash=sha256:" in block, block
@@ -76,7 +77,7 @@ def test_every_pin_has_hashes_and_no_place(file: str) -> None:
 
 def test_a_larger_file_pins_the_same_versions() -> None:
     """A container runs the versions that the tests ran with, and `make test` changes nothing of what `make up` runs."""
-    for smaller, larger in ((SHIPPED, UP), (UP, DEV)):
+    for smaller, larger in ((SHIPPED, UP), (UP, DEV), (INSTALLER, DEV)):
         assert versions(smaller).items() < versions(larger).items()
 
 
@@ -123,8 +124,11 @@ def test_the_declared_dependencies_are_pinned() -> None:
     """A declared dependency has been pinned since, in a version that its declaration allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    toolchains = re.findall(r"^[a-z].*$", (ROOT / "requirements-toolchains.in").read_text(), re.MULTILINE)
-    declarations = (project["dependencies"], extras["up"], extras["dev"], toolchains)
+    toolchains, installer = (
+        re.findall(r"^[a-z].*$", (ROOT / file).with_suffix(".in").read_text(), re.MULTILINE)
+        for file in (TOOLCHAINS, INSTALLER)
+    )
+    declarations = (project["dependencies"], extras["up"], extras["dev"], toolchains, installer)
     for file, declared in zip(FILES, declarations, strict=True):
         pinned = pins(file)
         for requirement in map(Requirement, declared):

@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import kubernetes_validate
 import pytest
 from pydantic import ValidationError
 
@@ -58,34 +58,34 @@ def test_a_probe_starts_no_other_process(render: tuple[Object, ...]) -> None:
 
 
 @pytest.fixture(scope="module")
-def schemas() -> Iterator[None]:
-    """Reads the schemas of Kubernetes, many megabytes, once instead of for each object."""
+def schemas() -> Iterator[ModuleType]:
+    """The schemas of Kubernetes, many megabytes that are read once instead of for each object."""
+    import kubernetes_validate  # takes seconds, which each worker would spend to collect the tests
+
     with pytest.MonkeyPatch.context() as patch:
         for name in ("all_versions", "schema_contents"):
             patch.setattr(kubernetes_validate.utils, name, cache(getattr(kubernetes_validate.utils, name)))
-        yield
+        yield kubernetes_validate
 
 
-@pytest.mark.usefixtures("schemas")
 @pytest.mark.parametrize("version", [KUBERNETES[0], KUBERNETES[-1]])
 @each_render
-def test_kubernetes_accepts_its_objects(render: tuple[Object, ...], version: str) -> None:
+def test_kubernetes_accepts_its_objects(schemas: ModuleType, render: tuple[Object, ...], version: str) -> None:
     """No unknown field and no wrong type, in the oldest and the newest version supported."""
-    check_objects(render, version)
+    check_objects(schemas, render, version)
 
 
-@pytest.mark.usefixtures("schemas")
 @pytest.mark.parametrize("version", KUBERNETES[1:-1])
-def test_the_versions_between_do_as_well(version: str) -> None:
+def test_the_versions_between_do_as_well(schemas: ModuleType, version: str) -> None:
     """Everything that can be rendered, at once."""
-    check_objects(RENDERS["everything"], version)
+    check_objects(schemas, RENDERS["everything"], version)
 
 
-def check_objects(render: tuple[Object, ...], version: str) -> None:
+def check_objects(schemas: ModuleType, render: tuple[Object, ...], version: str) -> None:
     """Holds the objects that are Kubernetes' own against its schemas."""
     for each in render:
         if not is_ours_to_check(each):
-            kubernetes_validate.validate(each, version.rpartition(".")[0], strict=True)
+            schemas.validate(each, version.rpartition(".")[0], strict=True)
 
 
 CONNECTED = {each.workload for each in read_services(ROOT) if each.declaration.database}

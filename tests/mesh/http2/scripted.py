@@ -5,6 +5,7 @@ import contextlib
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from typing import Final
 
 from hpack import Encoder
@@ -172,6 +173,11 @@ async def serve_well(peer: Peer) -> None:
 
 def block(fields: list[tuple[str, str]]) -> bytes:
     """Returns a header block, by another implementation of HPACK."""
+    return _block(tuple(fields))
+
+
+@cache  # the implementation is slow, and tests send a block a thousand times
+def _block(fields: tuple[tuple[str, str], ...]) -> bytes:
     encoder = Encoder()
     encoder.header_table_size = 0
     encoded: bytes = encoder.encode(fields)

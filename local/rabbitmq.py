@@ -50,8 +50,8 @@ def _version(path: Path) -> int:
 class RabbitMQServer(Server):
     """A broker with these users. Their passwords are generated once and kept below `folder`, with mode 0600.
 
-    The node has its own name, cookie and data. Erlang's port mapper (epmd) is not started, because there is one for a
-    whole machine and it outlives its last node. The node is reachable by its own port only.
+    The node has its own name, cookie and data. Erlang's port mapper (epmd) is not started: there is one for a whole
+    machine, it listens on all interfaces, and it outlives its last node. The node is reachable by its own port only.
     """
 
     name: ClassVar[str] = "rabbitmq"
@@ -123,9 +123,10 @@ class RabbitMQServer(Server):
             "RABBITMQ_LOG_BASE": str(self.folder),
             "RUNNING_UNDER_SYSTEMD": "true",  # the script execs the server, which then gets SIGTERM itself
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                f"-sname {node} -start_epmd false -erl_epmd_port {self._distribution_port} "
-                "-kernel inet_dist_use_interface {127,0,0,1}"
+                f"-sname {node} -erl_epmd_port {self._distribution_port} -kernel inet_dist_use_interface {{127,0,0,1}}"
             ),
+            # Also for the program that RabbitMQ runs once a minute only to have epmd started. That fails, and no more.
+            "ERL_ZFLAGS": "-start_epmd false",
         }
 
     def _password(self, user: str) -> str:

@@ -297,7 +297,7 @@ async def test_short_messages_wait_as_bytes(reader: Client, source: Backend) -> 
         yield source.message("feeds.v1.Event", json.dumps({"number": count})).to_binary()
 
     source.stream = stream
-    process, count, connections = psutil.Process(os.getpid()), 15_000, 10
+    process, count, connections = psutil.Process(os.getpid()), 15_000, 4
     frames = frame(TEXT, b'{"number":1}') + frame(TEXT, b"{}") * count
     async with AsyncExitStack() as stack:
         opened_by_hand = [await stack.enter_async_context(wire(reader)) for _ in range(connections)]

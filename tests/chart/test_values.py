@@ -229,6 +229,21 @@ def test_a_number_is_written_in_full(value: str, written: str) -> None:
     assert written in done.stdout
 
 
+def test_an_image_of_ones_own_is_pulled_with_its_own_secrets() -> None:
+    """A workload whose image is in another registry has the secrets of that one. All others have those of all."""
+    own = "--set=services.orders.image.pullSecrets={ours},edge.image.pullSecrets={edges}"
+    done = template("--set=image.pullSecrets={all}", own)
+    assert done.returncode == 0, done.stderr
+    pulled = {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]["imagePullSecrets"]
+        for each in objects(done.stdout)
+        if each["kind"] in ("Deployment", "StatefulSet")
+    }
+    assert pulled.pop("shop-orders") == [{"name": "ours"}]
+    assert pulled.pop("shop-edge") == [{"name": "edges"}]
+    assert set(map(str, pulled.values())) == {"[{'name': 'all'}]"}
+
+
 @pytest.mark.parametrize("tag", ["1.5", "9007199254740993", "-1", "true"])
 def test_a_tag_that_yaml_has_changed_is_refused(tag: str) -> None:
     """A fraction, a number that floats cannot hold, or a truth: in quotes it would have been text."""

@@ -18,7 +18,7 @@ spec:
   automountServiceAccountToken: false
   enableServiceLinks: false
   restartPolicy: Never
-  {{- include "meshwright.pull-secrets" .root | nindent 2 }}
+  {{- include "meshwright.pull-secrets" (dict "root" .root "spec" dict) | nindent 2 }}
   securityContext:
     {{- include "meshwright.pod-security" (dict "user" 10001) | nindent 4 }}
   containers:

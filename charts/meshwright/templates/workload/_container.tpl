@@ -16,9 +16,14 @@ resources:
   {{- toYaml .spec.resources | nindent 2 }}
 {{- end }}
 
+{{/* The image of a workload, as JSON: what its own entry does not set is that of all. Takes root, spec. */}}
+{{- define "meshwright.image" -}}
+{{ mergeOverwrite (deepCopy .root.Values.image) (.spec.image | default dict) | toJson }}
+{{- end }}
+
 {{/* The image, the command and the security context. */}}
 {{- define "meshwright.program" -}}
-{{- $image := mergeOverwrite (deepCopy .root.Values.image) (.spec.image | default dict) -}}
+{{- $image := include "meshwright.image" . | fromJson -}}
 {{- $tag := include "meshwright.text" $image.tag | default .root.Chart.AppVersion -}}
 image: {{ $image.repository }}{{ hasPrefix "@" $tag | ternary "" ":" }}{{ $tag }}
 imagePullPolicy: {{ $image.pullPolicy }}

@@ -17,7 +17,7 @@ volumes:
 serviceAccountName: {{ include "meshwright.fullname" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
-{{- include "meshwright.pull-secrets" .root }}
+{{- include "meshwright.pull-secrets" . }}
 terminationGracePeriodSeconds: {{ include "meshwright.termination-grace-s" . }}
 securityContext:
   {{- include "meshwright.pod-security" (dict "user" .user) | nindent 2 }}
@@ -58,7 +58,7 @@ checksum/connections: {{ list .spec.existingSecret (include "meshwright.secret-e
 {{- end }}
 
 {{- define "meshwright.pull-secrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- with (include "meshwright.image" . | fromJson).pullSecrets }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}

@@ -298,6 +298,45 @@ def test_the_section_of_authorities_may_be_empty() -> None:
     assert done.returncode == 0, done.stderr
 
 
+NEEDED = (
+    "publicUrl image workloads edge postgres nats rabbitmq mail linkerd networkPolicies ingress gateway monitoring",
+    "image.repository workloads.replicas workloads.autoscaling edge.enabled edge.service edge.requestsPerSecondMax "
+    "postgres.enabled postgres.image nats.user nats.storage rabbitmq.enabled mail.enabled linkerd.enabled "
+    "linkerd.namespace networkPolicies.enabled networkPolicies.outside ingress.enabled gateway.enabled",
+    "workloads.autoscaling.enabled workloads.autoscaling.maxReplicas edge.service.type "
+    "networkPolicies.outside.database networkPolicies.outside.broker",
+    "networkPolicies.outside.mail.cidrs networkPolicies.outside.internet.ports",
+)
+
+
+@pytest.mark.parametrize("needed", NEEDED)
+def test_a_value_that_the_chart_needs_may_not_be_empty(needed: str) -> None:
+    """Helm leaves out the default of what is null, as is a section whose lines are all comments. It must neither turn
+    off a protection silently, nor end with the trace of a template.
+    """
+    paths = needed.split()
+    done = template(*(f"--set-json={path}=null" for path in paths))
+    assert done.returncode != 0
+    missing = dict(re.findall(r"- at '(.*)': missing propert(?:y|ies) (.*)", done.stderr))
+    for place, _, key in (path.rpartition(".") for path in paths):
+        assert f"'{key}'" in missing["/" + place.replace(".", "/") if place else ""], done.stderr
+
+
+def test_whatever_is_empty_by_default_may_be_left_empty() -> None:
+    """A section of changes whose lines are all comments changes nothing."""
+    sections = (
+        "services",
+        "linkerd.operators",
+        "edge.trustedProxies",
+        "image.pullSecrets",
+        "gateway.hostnames",
+        "prefix",
+    )
+    done = template(*(f"--set-json={section}=null" for section in sections))
+    assert done.returncode == 0, done.stderr
+    assert list(objects(done.stdout)) == list(objects(template().stdout))
+
+
 def test_a_server_of_ones_own_has_no_port_of_the_mesh() -> None:
     """Otherwise calls to other pods would bypass Linkerd, too."""
     url = "--set=services.orders.databaseUrl=postgresql://orders:secret@db.example.com:9000/orders"

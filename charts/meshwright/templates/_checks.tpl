@@ -11,7 +11,7 @@
 {{- include "meshwright.check-workload" (dict "root" $ "place" "edge" "spec" . "values" $.Values.edge) }}
 {{- end }}
 {{- range $name, $spec := include "meshwright.services" . | fromJson }}
-{{- $values := get $.Values.services $name | default dict }}
+{{- $values := get ($.Values.services | default dict) $name | default dict }}
 {{- include "meshwright.check-workload" (dict "root" $ "place" (printf "services.%s" $name) "spec" $spec "values" $values) }}
 {{- include "meshwright.check-contract" (dict "root" $ "name" $name) }}
 {{- include "meshwright.check-secret" (dict "root" $ "name" $name "spec" $spec) }}

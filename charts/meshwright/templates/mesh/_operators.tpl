@@ -3,7 +3,7 @@ The accounts that may call health checks and reflection: the chart's own Service
 operators, and those of the values.
 */}}
 {{- define "meshwright.operators" -}}
-{{ prepend .Values.linkerd.operators (dict "name" (printf "%s-operator" .Release.Name) "namespace" .Release.Namespace) | toJson }}
+{{ prepend (.Values.linkerd.operators | default list) (dict "name" (printf "%s-operator" .Release.Name) "namespace" .Release.Namespace) | toJson }}
 {{- end }}
 
 {{/* The methods that grpcurl needs: health checks and reflection. */}}

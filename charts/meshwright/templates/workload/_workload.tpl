@@ -40,9 +40,10 @@ services that publish or consume events.
 {{- define "meshwright.merge-services" -}}
 {{- $services := dict }}
 {{- $declared := .Files.Get "services.yaml" | fromYaml }}
+{{- $changed := .Values.services | default dict }}
 {{- $events := include "meshwright.events" . | fromJson }}
-{{- range $name := concat (keys $declared) (keys .Values.services) | uniq }}
-{{- $values := get $.Values.services $name | default dict }}
+{{- range $name := concat (keys $declared) (keys $changed) | uniq }}
+{{- $values := get $changed $name | default dict }}
 {{- if dig "enabled" true $values }}
 {{- $spec := mergeOverwrite (deepCopy $.Values.workloads) (get $declared $name | default dict) (deepCopy $values) }}
 {{- $_ := set $spec "events" (hasKey $events $name) }}

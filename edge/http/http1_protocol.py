@@ -23,7 +23,7 @@ from edge.http.head_size import HEADER_BYTES, HEADERS_MAX, HeadSize
 from edge.http.held_bytes import HeldBytes
 from edge.http.rejected_input import reject_input
 from edge.http.reply_writer import BYTES_FREE
-from edge.http.request_head import body_length, head_error
+from edge.http.request_head import body_length, head_error, with_path
 from edge.http.stall_timer import StallTimer
 from edge.http.websocket_upgrade import acceptable_handshake, asks_for_websocket, handshake_scope
 from edge.http.whole_reply import EXTENSION, send_whole
@@ -275,6 +275,7 @@ class Http1Protocol(HttpToolsProtocol):
         if why := head_error(version, self.url, self.headers):
             self._rejection = HttpError(400, why, "MALFORMED_REQUEST")
             raise self._rejection
+        self.url = with_path(self.url)
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, section 10.1.1
         if len(self.pipeline) >= PIPELINED_MAX:

@@ -9,6 +9,14 @@ _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",
 )
 
+_HOST_ONLY = re.compile(rb"https?://[^/?]+(?=\?|\Z)", re.IGNORECASE)
+
+
+def with_path(url: bytes) -> bytes:
+    """Returns a URL whose path is "/" if it names only a host: RFC 9110, section 4.2.3."""
+    host = _HOST_ONLY.match(url)
+    return host[0] + b"/" + url[host.end() :] if host else url
+
 
 def head_error(version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
     """Returns the reason why a head that httptools accepts is malformed, empty if it is well-formed."""

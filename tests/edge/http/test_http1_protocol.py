@@ -213,6 +213,21 @@ async def test_unusual_but_valid_requests(client: Client, backend: Backend) -> N
     assert re.findall(rb'\{"i32":(\d)\}', answers) == [b"1", b"2", b"3"]
 
 
+@pytest.mark.parametrize("host", [b"http://evil", b"HTTPS://evil:80"])
+@pytest.mark.parametrize("query", [b"", b"?i32=http://evil"])
+async def test_a_url_that_names_only_a_host_is_its_root(
+    client: Client, backend: Backend, host: bytes, query: bytes
+) -> None:
+    """RFC 9110, section 4.2.3: an empty path is the same as "/"."""
+    async with connection(client) as (reader, writer):
+        for target in (b"/" + query, host + query):
+            writer.write(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % target)
+        writer.write(b"GET /v1/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answers = await reader.read()
+    root, same, _ = re.findall(rb"HTTP/1.1 (\d+) ", answers)
+    assert root == same != b"400"
+
+
 @pytest.mark.parametrize("upgrade", [b"h2c", b"other/1", b"websocket"])
 @pytest.mark.parametrize(
     "framing", [b"content-length: 9\r\n\r\n%b", b"transfer-encoding: chunked\r\n\r\n9\r\n%b\r\n0\r\n\r\n"]

@@ -1,10 +1,11 @@
 """A strict parser of JSON documents (RFC 8259).
 
-Objects become dict, or DuplicateKeys if a key occurs more than once. Numbers with a fraction or an exponent become
-Decimal, so that nothing is rounded before the field's type is known.
+Objects become dict, or DuplicateKeys if a key occurs more than once. Numbers with a fraction or an exponent, and -0,
+become Decimal, so that nothing is rounded before the field's type is known.
 """
 
 import json
+import re
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
@@ -25,7 +26,8 @@ class DuplicateKeys(dict[str, Any]):
 def parse(body: bytes) -> JsonValue:
     """Returns the document's value. Raises MalformedJson with the position of the error."""
     try:
-        value: JsonValue = _DECODER.decode(body.decode())
+        decoder = _DECODER_OF_ZEROS if b"-0" in body and _NEGATIVE_ZERO.search(body) else _DECODER
+        value: JsonValue = decoder.decode(body.decode())
     except UnicodeDecodeError as error:
         raise MalformedJson(f"The body is not valid UTF-8: byte {error.start} is invalid.") from None
     except json.JSONDecodeError as error:
@@ -55,4 +57,13 @@ def _constant(text: str) -> NoReturn:
     raise MalformedJson(f'{text} is not JSON; write "{text}" where the field is a number.')
 
 
+def _integer(text: str) -> int | Decimal:
+    return Decimal(text) if text == "-0" else int(text)
+
+
+_NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant)
+# Apart from the other, because it calls a function for each integer.
+_DECODER_OF_ZEROS = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=Decimal, parse_int=_integer, parse_constant=_constant
+)

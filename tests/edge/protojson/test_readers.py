@@ -1,6 +1,7 @@
 """The strict ProtoJSON reader."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -84,6 +85,17 @@ def test_what_protojson_allows_is_read(library: Contract, text: str, written: An
     message, violations = read(library, text)
     assert violations == {}
     assert json.loads(message.to_json(registry=library.registry)) == written
+
+
+@pytest.mark.parametrize(
+    ("number", "sign"), [("-0", -1.0), ("-0 ", -1.0), ("-0.0", -1.0), ('"-0"', -1.0), ("0", 1.0), ("-0.5e-400", -1.0)]
+)
+def test_a_negative_zero_keeps_its_sign(library: Contract, number: str, sign: float) -> None:
+    """A double has two zeros: IEEE 754, section 3.3. Other numbers beside it are read as ever."""
+    message, reasons = read(library, f'{{"i32": -10, "counts": {{"a": 20}}, "doubleValue": {number}}}')
+    written = json.loads(message.to_json(registry=library.registry))
+    assert (reasons, written["i32"]) == ({}, -10)
+    assert math.copysign(1.0, written.get("doubleValue", 0.0)) == sign
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,9 @@ class Pipeline:
             code = public.code
             _abort(incoming, public)
             release_frames(error)
+        except asyncio.CancelledError as error:
+            release_frames(error)  # the task keeps it, and its frames refer to the task by their timeouts
+            raise
         finally:
             elapsed_s = time.monotonic() - started
             self._seconds.observe(elapsed_s)

@@ -50,9 +50,35 @@ async def test_a_call_is_freed(greeter: SimpleNamespace, issuer: Issuer, path: s
 
         async def call() -> None:
             with contextlib.suppress(grpc.aio.AioRpcError):
-                await unary(channel, path)(request)
+                await unary(channel, path)(request, timeout=0.1 if name == "slow" else None)
 
         await call()
+        before = alive(*kinds)
+        for _ in range(5):
+            await call()
+        assert await settled(before, *kinds) <= before
+
+
+async def test_a_cancelled_call_is_freed(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """Its task keeps the error, whose frames refer to the task, and to the request."""
+    begun = asyncio.Event()
+
+    async def handle(_request: Any, _call: Call) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    kinds = (greeter.pb.GreetRequest, Call)  # and no errors: the client's task keeps one, too
+    request = greeter.pb.GreetRequest(name="Ada").to_binary()
+    async with serving(greeter, issuer, handle) as server, plain_channel(server) as channel:
+
+        async def call() -> None:
+            begun.clear()
+            calling: Any = unary(channel, SHOUT)(request)
+            ended = asyncio.ensure_future(calling.code())
+            await begun.wait()
+            calling.cancel()
+            assert await ended is grpc.StatusCode.CANCELLED
+
         before = alive(*kinds)
         for _ in range(5):
             await call()

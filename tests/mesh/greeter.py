@@ -23,7 +23,7 @@ service GreeterService {
   }
   rpc Shout(GreetRequest) returns (GreetResponse) {
     option (google.api.http) = {get: "/v1/shout"};
-    option (meshwright.policy.v1.method) = {public: true timeout: {nanos: 300000000} audited: true};
+    option (meshwright.policy.v1.method) = {public: true timeout: {seconds: 3} audited: true};
   }
   rpc Whisper(GreetRequest) returns (GreetResponse) {
     option (meshwright.policy.v1.method) = {callers: "robot"};
@@ -43,7 +43,7 @@ service StreamService {
   }
   rpc Echo(stream GreetRequest) returns (stream GreetResponse) {
     option (google.api.http) = {post: "/v1/echo" body: "*"};
-    option (meshwright.policy.v1.method) = {public: true timeout: {seconds: 1} audited: true};
+    option (meshwright.policy.v1.method) = {public: true timeout: {seconds: 3} audited: true};
   }
   rpc Follow(FollowRequest) returns (stream FollowResponse) {
     option (google.api.http) = {get: "/v1/follow"};

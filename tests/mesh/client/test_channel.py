@@ -188,12 +188,13 @@ async def test_a_call_made_while_another_is_handled_ends_with_it(greeter: Simple
         finally:
             cancelled.set()
 
-    deadline = asyncio.get_running_loop().time() + 0.1
     async with serving(greeter, issuer, handle) as server, channel_to(server) as channel:
-        handled = current_call.set(Call("/test", deadline=deadline))
-        with pytest.raises(DeadlineExceeded):
-            await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"))
-        current_call.reset(handled)
+        await channel.check()
+        while not remaining:  # a call may end before it is sent
+            handled = current_call.set(Call("/test", deadline=asyncio.get_running_loop().time() + 0.1))
+            with pytest.raises(DeadlineExceeded):
+                await greeter.grpc.GreeterServiceClient(channel).shout(greeter.pb.GreetRequest(name="Ada"))
+            current_call.reset(handled)
         await cancelled.wait()
     assert remaining[0] > 0.1
 

@@ -66,12 +66,15 @@ async def hung_up() -> AsyncIterator[str]:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_can() -> None:
-    """Calls fail without being sent, until a probe succeeds."""
+@pytest.fixture
+def no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a circuit stay open once it has opened, however late the next call comes."""
+    monkeypatch.setattr(CircuitBreaker, "OPEN_S_MIN", 3600.0)
 
-    async def serve(request: bytes, _: Context) -> bytes:
-        return request
 
+@pytest.mark.usefixtures("no_probe")
+async def test_it_opens_while_a_workload_cannot_be_reached() -> None:
+    """Calls fail without being sent."""
     async with hung_up() as address, Channel("plain", address) as channel:
         for _ in range(CircuitBreaker.FAILURES_MAX):
             assert (await fail(channel)).reason != "CIRCUIT_OPEN"
@@ -80,6 +83,19 @@ async def test_it_opens_while_a_workload_cannot_be_reached_and_closes_when_it_ca
         for _ in range(CircuitBreaker.FAILURES_MAX):
             await fail(channel)
         assert await is_open(channel)
+
+
+async def test_it_closes_when_a_workload_can_be_reached() -> None:
+    """Calls fail until a probe succeeds."""
+
+    async def serve(request: bytes, _: Context) -> bytes:
+        return request
+
+    async with hung_up() as address:
+        pass
+    async with Channel("plain", address) as channel:
+        for _ in range(CircuitBreaker.FAILURES_MAX):
+            await fail(channel)
         port = int(address.rpartition(":")[2])
         async with plain_server(port, Do=grpc.unary_unary_rpc_method_handler(serve)):
             while await is_open(channel):
@@ -238,6 +254,7 @@ async def test_callers_with_short_deadlines_do_not_open_it(patience_s: float) ->
         assert not await is_open(channel)
 
 
+@pytest.mark.usefixtures("no_probe")
 async def test_a_hung_workload_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A workload that answers nothing for the whole timeout counts as failed."""
     monkeypatch.setattr(raw_channel, "DEADLINE_COUNTS_S", 0.05)

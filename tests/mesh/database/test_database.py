@@ -220,8 +220,8 @@ async def test_an_exhausted_pool_is_busy_and_ready(database: Database, monkeypat
     """When every connection is busy, calls are rejected with a status that no circuit breaker counts, and the process
     stays ready.
     """
-    monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 0.05)
     async with database.transaction(), database.transaction():
+        monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 0.05)
         with pytest.raises(ResourceExhausted) as caught:
             async with database.transaction():
                 pass

@@ -148,19 +148,26 @@ async def transport_to(address: str, keepalive_s: float = 30.0) -> AsyncIterator
         await transport.close()
 
 
-async def call(transport: Http2Transport, message: bytes = b"question", *, timeout_s: float = 30.0) -> UnaryResponse:
+async def call(
+    transport: Http2Transport, message: bytes = b"question", *, timeout_s: float = 30.0, connect_s: float | None = None
+) -> UnaryResponse:
     """Calls a unary method, as a channel does."""
-    response = await unary(transport, message, timeout_s=timeout_s)
+    response = await unary(transport, message, timeout_s=timeout_s, connect_s=connect_s)
     assert response is not None
     return response
 
 
 async def unary(
-    transport: Http2Transport, message: bytes, *, timeout_s: float = 30.0, metadata: Metadata = ()
+    transport: Http2Transport,
+    message: bytes,
+    *,
+    timeout_s: float = 30.0,
+    connect_s: float | None = None,
+    metadata: Metadata = (),
 ) -> UnaryResponse | None:
-    """Calls a unary method. Half of the time is for the connection, as in a channel."""
+    """Calls a unary method. Half of the time, or `connect_s`, is for the connection, as in a channel."""
     begun = time.monotonic()
-    connect_by, deadline = begun + timeout_s / 2, begun + timeout_s
+    connect_by, deadline = begun + (timeout_s / 2 if connect_s is None else connect_s), begun + timeout_s
     return await transport.unary(PATH, message, connect_by=connect_by, deadline=deadline, metadata=metadata)
 
 

@@ -37,11 +37,11 @@ from tests.mesh.http2.scripted import (
 ENDS: Final = frames.END_STREAM | frames.END_HEADERS
 
 
-async def failed(address: str, *, timeout_s: float = 30.0) -> CallError:
+async def failed(address: str, *, connect_s: float | None = None) -> CallError:
     """Returns the error of a call."""
     async with transport_to(address) as transport:
         with pytest.raises(CallError) as caught:
-            await call(transport, timeout_s=timeout_s)
+            await call(transport, connect_s=connect_s)
         return caught.value
 
 
@@ -137,7 +137,7 @@ async def test_a_wrong_start_ends_the_connection(sent: bytes, code: ErrorCode) -
         received.append(await peer.error_code())
 
     async with scripted(serve) as address:
-        assert (await failed(address, timeout_s=0.4)).code is Code.UNAVAILABLE
+        assert (await failed(address, connect_s=0.2)).code is Code.UNAVAILABLE
     assert received[0] == code  # a later attempt may be given up
 
 
@@ -571,8 +571,11 @@ async def test_a_deadline_resets_the_call() -> None:
         await peer.start()
         received.append(await peer.reset_code())
 
-    async with scripted(serve) as address:
-        assert (await failed(address, timeout_s=0.1)).code is Code.DEADLINE_EXCEEDED
+    async with scripted(serve) as address, transport_to(address) as transport:
+        await transport.check()  # a call that is still without a connection has nothing to reset
+        with pytest.raises(CallError) as caught:
+            await call(transport, timeout_s=0.1)
+        assert caught.value.code is Code.DEADLINE_EXCEEDED
     assert received == [(1, ErrorCode.CANCEL)]
 
 

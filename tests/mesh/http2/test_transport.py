@@ -160,7 +160,7 @@ async def test_a_host_that_cannot_be_reached_is_named() -> None:
     port = free_port()
     async with transport_to(f"localhost:{port}") as transport:
         with pytest.raises(CallError, match=rf"to all addresses of localhost, port {port}: ") as caught:
-            await call(transport, timeout_s=2)
+            await call(transport, connect_s=1)
     assert caught.value.code == Code.UNAVAILABLE
 
 
@@ -324,12 +324,13 @@ async def test_a_server_without_streams_keeps_calls_waiting() -> None:
 
 async def test_a_server_without_streams_gets_one_connection() -> None:
     """More connections to a server that allows no streams would not help."""
-    connections, settled = 0, asyncio.Event()
+    connections, connected, settled = 0, asyncio.Event(), asyncio.Event()
 
     async def serve(peer: Peer) -> None:
         nonlocal connections
         connections += 1
         await peer.start({3: 0})
+        connected.set()
         await settled.wait()
         peer.send(frames.settings({3: 1}))
         while True:
@@ -337,6 +338,7 @@ async def test_a_server_without_streams_gets_one_connection() -> None:
 
     async with scripted(serve) as address, transport_to(address) as transport:
         waiting = [asyncio.create_task(call(transport)) for _ in range(3)]
+        await connected.wait()
         await asyncio.sleep(0.5)
         assert connections == 1
         settled.set()

@@ -12,6 +12,7 @@ from mesh.errors import Aborted, Code, InvalidArgument, MeshError, NotFound, err
 from mesh.idempotency import RequestKey, forget, forget_caller, once, once_prepared
 from mesh.identity import Caller
 from mesh.rpc import Call
+from tests.lock_waits import lock_waits
 from tests.mesh.messages import Note
 
 
@@ -34,13 +35,32 @@ async def _count(database: Database) -> int:
         return int(await tx.fetchval("SELECT count(*) FROM effects"))
 
 
+class Pause:
+    """A pause in the effect of a call, which the test ends."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.over = asyncio.Event()
+
+    async def take(self) -> None:
+        """Pauses."""
+        self.begun.set()
+        await self.over.wait()
+
+    async def end_with_waiting(self, database: Database, calls: int) -> None:
+        """Ends the pause once this number of other calls wait for the one that pauses."""
+        while await lock_waits(database) < calls:
+            await asyncio.sleep(0.01)
+        self.over.set()
+
+
 async def _call(
     database: Database,
     request: Any,
     *,
     request_id: str = "r",
     caller: str = "users/1",
-    pause_s: float = 0,
+    pause: Pause | None = None,
     fail: bool = False,
 ) -> str:
     """Makes a call whose effect is numbered, and returns its answer."""
@@ -48,7 +68,8 @@ async def _call(
 
         async def effect() -> StringValue:
             number = await tx.fetchval("INSERT INTO effects DEFAULT VALUES RETURNING n")
-            await asyncio.sleep(pause_s)
+            if pause is not None:
+                await pause.take()
             if fail:
                 raise LookupError
             return StringValue(value=str(number))
@@ -95,31 +116,33 @@ async def test_a_different_request_under_the_same_id_is_refused(database: Databa
 
 async def test_concurrent_calls_with_one_id_have_one_effect(database: Database) -> None:
     """Concurrent calls with one id wait for the first and get its answer."""
-    assert set(await asyncio.gather(*(_call(database, Note(), pause_s=0.1) for _ in range(5)))) == {"1"}
+    pause = Pause()
+    calls = (_call(database, Note(), pause=pause) for _ in range(4))  # and a connection to watch them
+    *answers, _ = await asyncio.gather(*calls, pause.end_with_waiting(database, 3))
+    assert set(answers) == {"1"}
     assert await _count(database) == 1
 
 
 async def test_a_repeated_call_runs_after_a_failed_one(database: Database) -> None:
     """Errors are not stored: the call that waited, or a later one, has the effect instead."""
-    failed, answered = await asyncio.gather(
-        _call(database, Note(), pause_s=0.2, fail=True), _later(_call(database, Note())), return_exceptions=True
-    )
-    assert isinstance(failed, LookupError)
+    pause = Pause()
+    failing = asyncio.create_task(_call(database, Note(), pause=pause, fail=True))
+    await pause.begun.wait()
+    answered, _ = await asyncio.gather(_call(database, Note()), pause.end_with_waiting(database, 1))
+    with pytest.raises(LookupError):
+        await failing
     assert answered == "2"
     assert await _call(database, Note()) == "2"
 
 
-async def _later(call: Awaitable[str]) -> str:
-    await asyncio.sleep(0.05)
-    return await call
-
-
 async def test_a_concurrent_call_does_not_wait_forever(database: Database) -> None:
     """A call that waits longer than the lock timeout ends with an error that suggests a retry."""
-    first = asyncio.create_task(_call(database, Note(), pause_s=0.5))
-    await asyncio.sleep(0.1)
+    pause = Pause()
+    first = asyncio.create_task(_call(database, Note(), pause=pause))
+    await pause.begun.wait()
     with pytest.raises(Aborted):
         await _call_with_lock_timeout(database)
+    pause.over.set()
     assert await first == "1"
 
 
@@ -204,10 +227,12 @@ OF_STATE = {
 @pytest.mark.parametrize("code", [code for code in Code if code in OF_STATE])
 async def test_a_call_that_can_not_prepare_waits_for_a_concurrent_one(database: Database, code: Code) -> None:
     """The first call may have changed what the second one found, and its answer may have been lost."""
-    first = asyncio.create_task(_call(database, Note(text="x"), pause_s=0.3))
-    await asyncio.sleep(0.1)
-    error = error_for(code)("not on sale")
-    assert await _unprepared(database, Note(text="x", request_id="r"), error) == await first == "1"
+    pause, error = Pause(), error_for(code)("not on sale")
+    first = asyncio.create_task(_call(database, Note(text="x"), pause=pause))
+    await pause.begun.wait()
+    waiting = _unprepared(database, Note(text="x", request_id="r"), error)
+    answer, _ = await asyncio.gather(waiting, pause.end_with_waiting(database, 1))
+    assert answer == await first == "1"
     assert await _count(database) == 1
 
 

@@ -34,9 +34,9 @@ from mesh.errors import (
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
+from tests.lock_waits import lock_waits
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.catalog.store import Store, money, wanted
-from tests.services.lock_waits import lock_waits
 
 
 @pytest.fixture

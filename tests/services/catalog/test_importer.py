@@ -26,10 +26,10 @@ from services.catalog.importer import (
 from services.catalog.line_splitter import LINE_BYTES_MAX
 from services.catalog.product_cache import ProductCache
 from tests.issuer import Issuer
+from tests.lock_waits import lock_waits
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.catalog.products import NOW
 from tests.services.catalog.store import Store, money
-from tests.services.lock_waits import lock_waits
 
 
 @pytest.fixture

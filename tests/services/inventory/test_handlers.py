@@ -34,9 +34,9 @@ from services.inventory import erasure_storage, product_change_storage, product_
 from services.inventory.handlers import InventoryHandlers
 from tests.given_token import GivenToken
 from tests.issuer import Issuer
+from tests.lock_waits import lock_waits
 from tests.services.calls import acting_with, channel_to, serving
 from tests.services.inventory.warehouse import NOW
-from tests.services.lock_waits import lock_waits
 
 PRODUCTS = [f"products/{UUID(int=number)}" for number in range(5)]
 SAW = PRODUCTS[0]

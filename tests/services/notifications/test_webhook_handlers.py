@@ -46,8 +46,8 @@ from services.notifications.handlers.webhook_endpoints import WebhookEndpointsHa
 from services.notifications.senders.resolver import Resolver
 from services.notifications.storage import webhook_messages
 from tests.issuer import Issuer
+from tests.lock_waits import lock_waits
 from tests.services.calls import acting_with, channel_to, serving
-from tests.services.lock_waits import lock_waits
 from tests.services.notifications.deletion import deletion
 from tests.services.notifications.receiver import Names
 

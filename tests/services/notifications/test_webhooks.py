@@ -29,7 +29,7 @@ from services.notifications.senders.webhooks import CONCURRENT_MAX, WebhookDeliv
 from services.notifications.storage import user_lock, webhook_endpoints, webhook_messages
 from services.notifications.storage.webhook_endpoints import OWNER_LEASES_MAX
 from services.notifications.webhook_publisher import message_body
-from tests.services.lock_waits import lock_waits
+from tests.lock_waits import lock_waits
 from tests.services.notifications.receiver import Receiver, response
 
 SECRETS = WebhookSecrets("key of the tests")

@@ -14,7 +14,7 @@ from mesh.money import Money
 from services.orders import domain as orders
 from services.orders import erasure_storage, saga, storage
 from tests.limited_statements import limit_statements
-from tests.services.lock_waits import lock_waits
+from tests.lock_waits import lock_waits
 from tests.services.orders.shop import STAFF_SCOPES, Shop
 
 PATIENCE_S = 20.0

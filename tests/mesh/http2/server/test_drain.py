@@ -205,7 +205,7 @@ async def test_a_connection_that_comes_as_the_server_stops(monkeypatch: pytest.M
 
 async def test_the_end_of_a_connection_does_not_reset_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that still sends when the server has ended a connection reads all that the server sent."""
-    monkeypatch.setattr("mesh.http2.outbox.LINGER_S", 0.2)
+    monkeypatch.setattr("mesh.http2.outbox.LINGER_S", 60.0)
     async with serving(connection_age_s=0.1) as served, served.client() as client:
         _, _, _, ping = await client.next(frames.PING)
         client.send(pong(ping), frames.frame(0xBE, 0, 0, bytes(16_000)) * 40)

@@ -19,8 +19,11 @@ CALLS = 20
 
 
 @pytest.fixture(params=["direct", "proxied"])
-async def transport(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Http2Transport]:
-    """A transport to a server that renews its connections all the time."""
+async def transport(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Http2Transport]:
+    """A transport to a server that renews its connections all the time, however late their peers notice."""
+    monkeypatch.setattr("mesh.http2.server.connection.PONG_S_MAX", 60.0)
     async with contextlib.AsyncExitStack() as stack:
         port = (await stack.enter_async_context(serving(ROUTES, connection_age_s=0.05))).port
         if request.param == "proxied":

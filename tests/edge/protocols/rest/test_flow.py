@@ -1,6 +1,7 @@
 """The flow of streams: messages sent at once, back-pressure, cancellation and timeouts."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -94,20 +95,31 @@ async def test_a_client_that_does_not_read_slows_the_service(feeds: Contract, so
             given.append(len(given))
             yield message
 
+    @contextlib.asynccontextmanager
+    async def unread(stall_s: float) -> AsyncIterator[None]:
+        async with edge_of(feeds, source.port, stall_s=stall_s) as client, wire(client) as connection:
+            connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
+            # Without this, the kernel could let the buffer grow beyond the limit below.
+            connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            await connection.begin("GET", WATCH, accept=LINES)
+            yield
+
+    async def ended() -> None:
+        while not source.ended:
+            await asyncio.sleep(0.05)
+
     source.stream = stream
-    async with edge_of(feeds, source.port, stall_s=2) as client, wire(client) as connection:
-        connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # it can be read from
-        # Without this, the kernel could let the buffer grow beyond the limit below.
-        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        await connection.begin("GET", WATCH, accept=LINES)
+    async with unread(stall_s=3600):
         before = -1
         while len(given) != before or not given:
             before = len(given)
             await asyncio.sleep(0.4)
         assert before < 300
         assert not source.ended
-        while not source.ended:
-            await asyncio.sleep(0.05)
+    await ended()
+    source.ended.clear()
+    async with unread(stall_s=0.5):
+        await ended()
 
 
 async def test_a_slow_client_receives_everything(feeds: Contract, source: Backend) -> None:

@@ -35,7 +35,16 @@ from protobuf.wkt import Timestamp
 from mesh.database import Database
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from mesh.events import Event as Delivered
-from services.analytics import domain, event_storage, handlers, metric_storage, name_storage, past_days, people_storage
+from services.analytics import (
+    domain,
+    event_storage,
+    handlers,
+    metric_storage,
+    name_storage,
+    past_days,
+    people_storage,
+    sale_storage,
+)
 from services.analytics.client_events import ClientEvent
 from services.analytics.consumers import (
     order_cancelled,
@@ -362,13 +371,21 @@ async def test_a_wrong_query_names_every_violation(client: AnalyticsServiceClien
     assert {violation.field for violation in caught.value.violations} >= {"start_time", "group_by"}
 
 
-async def test_a_stream_of_sales_resumes(client: AnalyticsServiceClient, database: Database) -> None:
+async def test_a_stream_of_sales_resumes(
+    client: AnalyticsServiceClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stream begins with the next sale, and continues after its token."""
-    first, second = order(), order()
+    first, second, list_steps, begun = order(), order(), sale_storage.list_steps, asyncio.Event()
+
+    async def list_sales(*arguments: Any) -> Any:
+        begun.set()  # the stream knows the last sale before it
+        return await list_steps(*arguments)
+
+    monkeypatch.setattr(sale_storage, "list_steps", list_sales)
     await place(database, first)
     async with client.watch_sales(WatchSalesRequest()) as responses:
         reading = asyncio.ensure_future(anext(responses))
-        await asyncio.sleep(0.3)
+        await begun.wait()
         await place(database, second)
         response = await reading
     assert response.sale is not None

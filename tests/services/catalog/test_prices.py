@@ -1,8 +1,8 @@
 """PricesService over a real channel, with a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from protobuf.wkt import FieldMask, Timestamp
 
 from mesh.database import Database
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from services.catalog import pricing, product_cache
 from services.catalog.handlers import CatalogHandlers
 from services.catalog.price_handlers import PricesHandlers
 from services.catalog.pricing import Repricer
@@ -84,31 +85,51 @@ async def shop(database: Database) -> AsyncIterator[Shop]:
         yield Shop(Store(CatalogServiceClient(channel), database, issuer), PricesServiceClient(prices_channel))
 
 
-async def test_a_price_takes_effect_and_ends_by_itself(shop: Shop) -> None:
+@pytest.fixture
+def set_forward(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Returns a function that sets the clock for prices in force forward by so many seconds, from the real time."""
+
+    def set_forward(seconds: float) -> None:
+        class Later(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> Any:
+                return datetime.now(tz) + timedelta(seconds=seconds)
+
+        for module in (pricing, product_cache):
+            monkeypatch.setattr(module, "datetime", Later)
+
+    return set_forward
+
+
+async def test_a_price_takes_effect_and_ends_by_itself(shop: Shop, set_forward: Callable[[float], None]) -> None:
     """Reads compute it: the product, lists, searches and the batch that orders reads show it, with another etag."""
     product = await shop.store.create(wanted("Saw", 2000))
-    await shop.schedule(product, 1500, valid_from=soon(0.5), valid_until=soon(3))
+    await shop.schedule(product, 1500, valid_from=soon(600), valid_until=soon(3600))
     assert (await shop.store.get(product.name)) == product
-    await asyncio.sleep(0.7)
+    set_forward(1800)
     reduced = await shop.store.get(product.name)
     assert (reduced.price, reduced.regular_price, reduced.etag != "1") == (money(1500), money(2000), True)
     assert await shop.store.batch(product.name) == [reduced]
     assert await shop.store.listed() == [reduced]
     assert await shop.store.found("saw") == [reduced]
-    await asyncio.sleep(2.5)
+    set_forward(7200)
     assert await shop.store.get(product.name) == product
 
 
-async def test_the_repricer_publishes_each_change_once(shop: Shop, database: Database) -> None:
+async def test_the_repricer_publishes_each_change_once(
+    shop: Shop, database: Database, set_forward: Callable[[float], None]
+) -> None:
     """Two replicas share the work. What is stored follows, so that lists can be filtered by it."""
     product = await shop.store.create(wanted("Saw", 2000))
-    await shop.schedule(product, 1500, valid_from=soon(0.3), valid_until=soon(1.5))
+    await shop.schedule(product, 1500, valid_from=soon(600), valid_until=soon(3600))
     async with Repricer(database, poll_pause_s=0.02), Repricer(database, poll_pause_s=0.02):
-        async with asyncio.timeout(20):
-            while await shop.events_of(product) != [20, 15, 20]:
-                listed = [each.price for each in await shop.store.listed(filter="price < 16")]
-                assert listed in ([], [money(1500)], [money(2000)])
-                await asyncio.sleep(0.02)
+        for seconds, units in ((0, [20]), (1800, [20, 15]), (7200, [20, 15, 20])):
+            set_forward(seconds)
+            async with asyncio.timeout(20):
+                while await shop.events_of(product) != units:
+                    listed = [each.price for each in await shop.store.listed(filter="price < 16")]
+                    assert listed in ([], [money(1500)], [money(2000)])
+                    await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
     assert await shop.events_of(product) == [20, 15, 20]
 
@@ -177,15 +198,15 @@ async def test_a_planned_price_does_not_end_before_it_begins(shop: Shop) -> None
         await shop.schedule(product, 1, valid_until=soon(-1))
 
 
-async def test_a_planned_price_is_deleted(shop: Shop) -> None:
+async def test_a_planned_price_is_deleted(shop: Shop, set_forward: Callable[[float], None]) -> None:
     """A price that has not begun is deleted, and never comes into force."""
     product = await shop.store.create()
-    price = await shop.schedule(product, 1, valid_from=soon(0.5))
+    price = await shop.schedule(product, 1, valid_from=soon(600))
     with shop.store.as_staff():
         await shop.prices.delete_price(DeletePriceRequest(name=price.name, etag=price.etag))
         with pytest.raises(NotFound):
             await shop.prices.get_price(GetPriceRequest(name=price.name))
-    await asyncio.sleep(0.6)
+    set_forward(1800)
     assert await shop.store.get(product.name) == product
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from local.postgres import Postgres
 from mesh.database import Database
+from mesh.database import database as database_module
 from mesh.errors import Aborted, InvalidArgument, ResourceExhausted, Unavailable
 from mesh.rpc import Call, current_call
 from mesh.settings import DatabaseSettings
@@ -121,14 +122,24 @@ async def test_a_slow_statement_is_ended_by_the_server(database: Database) -> No
     assert await _numbers(database) == []
 
 
-async def test_a_statement_ends_before_its_calls_deadline(database: Database) -> None:
-    """Within a call, a statement ends shortly before the call's deadline, so that the caller gets the reason."""
-    call = Call("/test", deadline=time.monotonic() + 0.3)
+@pytest.fixture
+async def patient(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """Opens a database whose statements end long before the deadline of their call, and not shortly before."""
+    assert database_module.DEADLINE_SHARE < 1
+    monkeypatch.setattr(database_module, "DEADLINE_SHARE", 0.01)
+    settings = DatabaseSettings(database_url=database_url, database_statement_timeout_s=60)
+    async with Database.open(settings, "test") as database:
+        yield database
+
+
+async def test_a_statement_ends_before_its_calls_deadline(patient: Database) -> None:
+    """Within a call, a statement ends before the call's deadline, so that the caller gets the reason."""
+    call = Call("/test", deadline=time.monotonic() + 30)
     token = current_call.set(call)
     try:
         with pytest.raises(ResourceExhausted):
-            async with database.transaction() as tx:
-                await tx.execute("SELECT pg_sleep(30)")
+            async with patient.transaction() as tx:
+                await tx.execute("SELECT pg_sleep(60)")
         assert call.remaining_s() > 0
     finally:
         current_call.reset(token)
@@ -183,7 +194,7 @@ async def test_a_call_with_a_short_deadline_does_not_blame_the_database(monkeypa
     """If the server is silent, only callers that had the time to connect get Unavailable; others get a status that no
     circuit breaker counts.
     """
-    monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(database_module, "ACQUIRE_TIMEOUT_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://test:test@127.0.0.1:{silent.getsockname()[1]}/test"
         async with Database.open(DatabaseSettings(database_url=url), "test") as database:
@@ -221,7 +232,7 @@ async def test_an_exhausted_pool_is_busy_and_ready(database: Database, monkeypat
     stays ready.
     """
     async with database.transaction(), database.transaction():
-        monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(database_module, "ACQUIRE_TIMEOUT_S", 0.05)
         with pytest.raises(ResourceExhausted) as caught:
             async with database.transaction():
                 pass
@@ -337,9 +348,11 @@ async def test_what_is_done_does_not_fail_when_its_session_is_slow_to_end(
     own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """A connection may be closed after its use, as one that has expired is: that changes nothing for its user."""
-    monkeypatch.setattr("mesh.database.database.ACQUIRE_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("mesh.database.database.CLOSE_TIMEOUT_S", 0.3)
     async with Database.open(_settings(own_postgres), "test") as database:
+        async with database.transaction(), database.transaction():
+            pass  # now there are connections, which are acquired at once
+        monkeypatch.setattr(database_module, "ACQUIRE_TIMEOUT_S", 0.3)
+        monkeypatch.setattr(database_module, "CLOSE_TIMEOUT_S", 0.3)
         async with getattr(database, kind)() as connection:
             backend = await connection.fetchval("SELECT pg_backend_pid()")
             await connection.execute("DROP TABLE IF EXISTS done; CREATE TABLE done AS SELECT 42 AS answer")
@@ -348,6 +361,7 @@ async def test_what_is_done_does_not_fail_when_its_session_is_slow_to_end(
                     await tx.execute("SELECT FROM missing")  # expires all connections
             os.kill(backend, signal.SIGSTOP)
         os.kill(backend, signal.SIGCONT)
+        monkeypatch.undo()
         async with database.transaction() as tx:
             assert await tx.fetchval("SELECT answer FROM done") == 42
 
@@ -372,17 +386,17 @@ async def test_a_statement_is_a_transaction_by_itself(database: Database) -> Non
     assert await _numbers(database) == [1]
 
 
-async def test_a_statement_has_the_limits_of_a_transaction(database: Database) -> None:
+async def test_a_statement_has_the_limits_of_a_transaction(database: Database, patient: Database) -> None:
     """It ends at the session's timeout, before the deadline of a call, and with the errors of a transaction."""
     with pytest.raises(ResourceExhausted):
         async with database.autocommit() as connection:
             await connection.execute("SELECT pg_sleep(30)")
-    call = Call("/test", deadline=time.monotonic() + 0.3)
+    call = Call("/test", deadline=time.monotonic() + 30)
     token = current_call.set(call)
     try:
         with pytest.raises(ResourceExhausted):
-            async with database.autocommit() as connection:
-                await connection.execute("SELECT pg_sleep(30)")
+            async with patient.autocommit() as connection:
+                await connection.execute("SELECT pg_sleep(60)")
         assert call.remaining_s() > 0
     finally:
         current_call.reset(token)

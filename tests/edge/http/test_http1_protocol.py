@@ -29,13 +29,20 @@ HANDSHAKE = (
     b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 DATE = b"\r\ndate: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
-LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256, "head_timeout_s": 0.3, "body_timeout_s": 0.3}
+LIMITS: dict[str, Any] = {"head_bytes_max": 2048, "url_bytes_max": 256}
 
 
 @pytest.fixture
 async def strict(library: Contract, backend: Backend) -> AsyncIterator[Client]:
-    """Starts an edge with tight limits and returns its client."""
+    """Starts an edge with tight limits on sizes and returns its client."""
     async with edge_of(library, backend.port, **LIMITS) as client:
+        yield client
+
+
+@pytest.fixture
+async def impatient(library: Contract, backend: Backend) -> AsyncIterator[Client]:
+    """Starts an edge with tight limits, on times too, and returns its client."""
+    async with edge_of(library, backend.port, head_timeout_s=0.3, body_timeout_s=0.3, **LIMITS) as client:
         yield client
 
 
@@ -123,24 +130,39 @@ async def answer_to(client: Client, *pieces: bytes) -> tuple[int, dict[str, obje
         ((GET + b"".join(b"x%d: a\r\n" % n for n in range(500)) + b"\r\n",), 431, "HEADERS_TOO_LARGE"),
         ((GET + b"a:b\r\n" * 100 + b"\r\n",), 431, "HEADERS_TOO_LARGE"),
         ((GET + b"x: ", b"a" * 1500, b"a" * 1500), 431, "HEADERS_TOO_LARGE"),
-        ((GET,), 408, "HEADERS_TIMEOUT"),
-        ((GET, b"x: 1\r\n", b"y: 2\r\n"), 408, "HEADERS_TIMEOUT"),
-        ((b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n", b"{"), 408, "BODY_TIMEOUT"),
     ],
 )
 async def test_a_malformed_request_gets_an_error_and_is_closed(
     strict: Client, backend: Backend, pieces: tuple[bytes, ...], status: int, reason: str
 ) -> None:
-    """Malformed, smuggled, endless and slow requests get an error in the common format, and are closed."""
+    """Malformed, smuggled and endless requests get an error in the common format, and are closed."""
     answered, error = await answer_to(strict, *pieces)
     assert (answered, error["code"]) == (status, status)
     assert reason in json.dumps(error["details"])
     assert backend.calls == []
 
 
-async def test_a_silent_connection_is_closed(strict: Client) -> None:
+@pytest.mark.parametrize(
+    ("pieces", "reason"),
+    [
+        ((GET,), "HEADERS_TIMEOUT"),
+        ((GET, b"x: 1\r\n", b"y: 2\r\n"), "HEADERS_TIMEOUT"),
+        ((b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n", b"{"), "BODY_TIMEOUT"),
+    ],
+)
+async def test_a_slow_request_gets_an_error_and_is_closed(
+    impatient: Client, backend: Backend, pieces: tuple[bytes, ...], reason: str
+) -> None:
+    """The error is in the common format."""
+    answered, error = await answer_to(impatient, *pieces)
+    assert (answered, error["code"]) == (408, 408)
+    assert reason in json.dumps(error["details"])
+    assert backend.calls == []
+
+
+async def test_a_silent_connection_is_closed(impatient: Client) -> None:
     """A connection without a request is closed without a response."""
-    async with connection(strict) as (reader, _):
+    async with connection(impatient) as (reader, _):
         assert await reader.read() == b""
 
 
@@ -175,11 +197,11 @@ async def test_pipelined_requests_are_answered_in_order(client: Client, backend:
     ],
 )
 async def test_garbage_after_a_request_is_rejected_after_its_reply(
-    strict: Client, backend: Backend, wrong: bytes
+    impatient: Client, backend: Backend, wrong: bytes
 ) -> None:
     """Requests before malformed data are served, and none of them gets the error as its reply."""
     head = b"GET /v1/echo?i32=%d HTTP/1.1\r\nhost: x\r\n\r\n"
-    async with connection(strict) as (reader, writer):
+    async with connection(impatient) as (reader, writer):
         writer.write(head % 1 + head % 2 + wrong)
         answers = await reader.read()
     statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)

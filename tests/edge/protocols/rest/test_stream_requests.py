@@ -217,7 +217,6 @@ LIMITS: dict[str, Any] = {
     "body_bytes_max": 1000,
     "stream_bytes_max": 5000,
     "stream_messages_max": 20,
-    "stream_idle_s": 0.3,
 }
 
 
@@ -294,9 +293,9 @@ async def test_others_have_their_turn_while_a_compressed_body_is_split(
     assert 0 < most <= SMALL_BYTES_MAX
 
 
-async def test_a_silent_client_times_out(strict: Client, received: list[dict[str, Any]]) -> None:
+async def test_a_silent_client_times_out(feeds: Contract, source: Backend, received: list[dict[str, Any]]) -> None:
     """The stream ends when the client has sent nothing for the idle time, and the connection is closed."""
-    async with wire(strict) as connection:
+    async with edge_of(feeds, source.port, stream_idle_s=0.3) as client, wire(client) as connection:
         await connection.begin("POST", "/v1/points", **JSON_TYPE)
         await connection.send(b'[{"number":1},')
         status, headers = await connection.head()

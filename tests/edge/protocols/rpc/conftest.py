@@ -9,7 +9,7 @@ from edge.contract.contract import Contract
 from tests.edge.backend import Backend
 from tests.edge.served import Client, edge_of
 
-LIMITS: dict[str, Any] = {"body_bytes_max": 4096, "body_timeout_s": 0.3, "stream_messages_max": 5}
+LIMITS: dict[str, Any] = {"body_bytes_max": 4096, "stream_messages_max": 5}
 
 
 @pytest.fixture(scope="session")

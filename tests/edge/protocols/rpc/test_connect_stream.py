@@ -192,7 +192,7 @@ async def test_limits_on_streams(caller: Client, source: Backend) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_slow_message_is_rejected(caller: Client, source: Backend) -> None:
+async def test_a_slow_message_is_rejected(feeds: Contract, source: Backend) -> None:
     """A message that has begun must arrive in time; the time before the next one is not limited by this."""
 
     async def slow() -> AsyncIterator[bytes]:
@@ -201,7 +201,8 @@ async def test_a_slow_message_is_rejected(caller: Client, source: Backend) -> No
         yield sealed(b'{"number": 2}')[:4]
         await asyncio.sleep(2)
 
-    response = await caller.post(f"{FEEDS}/Chat", content=slow(), headers=JSON)
+    async with edge_of(feeds, source.port, body_timeout_s=0.3) as client:
+        response = await client.post(f"{FEEDS}/Chat", content=slow(), headers=JSON)
     messages, end = connect_stream(response.content)
     assert (len(messages), end["error"]["code"]) == (1, "deadline_exceeded")
 

@@ -71,6 +71,7 @@ class _Parser:
         self._selection(message, selected, 1)
         if self._at < len(self._tokens):
             raise InvalidValue(f'has "{shorten(self._tokens[self._at])}" where a comma is expected')
+        _check_wildcards(selected)
         return selected
 
     def _selection(self, owner: _Owner, selected: dict[str, Selection], depth: int) -> None:
@@ -117,6 +118,15 @@ class _Parser:
         if field is None:
             raise InvalidValue(f"selects {shorten(name)}, which {owner.name} does not have", "FIELD_UNKNOWN")
         return field.name if self._proto_names else field.json_name, _owner(field)
+
+
+def _check_wildcards(selection: dict[str, Selection]) -> None:
+    """Raises InvalidValue where parts of each field are selected, and others of one of them."""
+    for name, parts in selection.items():
+        if parts is not None:
+            if name != ALL and selection.get(ALL):
+                raise InvalidValue(f'selects parts of "*" and others of {shorten(name)}, which "*" includes')
+            _check_wildcards(parts)
 
 
 def _owner(field: DescField) -> _Owner:

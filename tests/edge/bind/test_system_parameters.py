@@ -113,6 +113,8 @@ async def test_fields_of_maps_and_free_json(client: Client, backend: Backend) ->
         ("books.", "INVALID_VALUE"),
         ("(" * 50, "INVALID_VALUE"),
         ("*" + "/*" * 40, "NESTED_TOO_DEEPLY"),
+        ("*(title),books(pageCount)", "INVALID_VALUE"),
+        ("books(author.givenName,*.city)", "INVALID_VALUE"),
     ],
 )
 async def test_wrong_fields_are_refused_before_the_call(

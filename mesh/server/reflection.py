@@ -4,6 +4,7 @@ https://github.com/grpc/grpc/blob/master/doc/server-reflection.md. The messages 
 use, differ only in their names.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
@@ -53,17 +54,31 @@ class Reflection:
             for file in self._files.values()
             for extension in _extensions(file)
         }
+        self._open: set[asyncio.Timeout] = set()
 
     def routes(self) -> dict[str, Route]:
         """Returns the routes to the methods, for a server."""
         route = Route(self._answer_all, takes_stream=True, message_bytes_max=REQUEST_BYTES_MAX)
         return {f"/{version.type_name}/ServerReflectionInfo": route for version in VERSIONS}
 
+    def stop(self) -> None:
+        """Ends the open calls. Some tools keep theirs for as long as they run."""
+        for open_call in self._open:
+            open_call.reschedule(asyncio.get_running_loop().time())
+
     async def _answer_all(self, call: ServerCall) -> None:
         """Sends a response to each request."""
-        async with aclosing(call.requests()) as requests:
-            async for request in requests:
-                await call.write(self._answer(parse(ServerReflectionRequest, request)).to_binary())
+        open_call = asyncio.timeout(None)
+        self._open.add(open_call)
+        try:
+            async with open_call, aclosing(call.requests()) as requests:
+                async for request in requests:
+                    await call.write(self._answer(parse(ServerReflectionRequest, request)).to_binary())
+        except TimeoutError:
+            if not open_call.expired():
+                raise
+        finally:
+            self._open.discard(open_call)
         call.finish()
 
     def _answer(self, request: ServerReflectionRequest) -> ServerReflectionResponse:

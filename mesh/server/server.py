@@ -57,7 +57,8 @@ class Server:
         self._streams = OpenStreams()
         descs = [service.DESC for service in services]
         self._health = health.Health(readiness, [desc.type_name for desc in descs])
-        routes = self._health.routes() | Reflection([*descs, health.DESC]).routes()
+        self._reflection = Reflection([*descs, health.DESC])
+        routes = self._health.routes() | self._reflection.routes()
         validator = Validator()
         for service in services:
             for handler in service.handlers():
@@ -83,5 +84,6 @@ class Server:
         have the grace period to finish, with those that clients made before they knew.
         """
         self._health.stop()
+        self._reflection.stop()
         self._streams.drain()
         await self._server.stop(self._grace_s)

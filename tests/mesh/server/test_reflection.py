@@ -1,8 +1,10 @@
 """The reflection of a server."""
 
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -67,3 +69,16 @@ async def test_every_request_of_reflection_has_a_response(
     assert 51820 in answers[4].all_extension_numbers_response.extension_number
     assert [answer.error_response.error_code for answer in answers[5:]] == [5, 5, 5, 5, 3]
     assert [answer.original_request for answer in answers] == [request_type(**question) for question in questions]
+
+
+async def test_an_idle_call_ends_with_the_server(greeter: SimpleNamespace, issuer: Issuer) -> None:
+    """A tool that keeps its call open does not hold up the end of a process for the grace of calls."""
+    async with contextlib.AsyncExitStack() as outer:
+        async with serving(greeter, issuer, never) as server:
+            channel: Any = await outer.enter_async_context(plain_channel(server))
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+            call = stub.ServerReflectionInfo()
+            await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+            assert (await call.read()).HasField("list_services_response")
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is grpc.StatusCode.OK

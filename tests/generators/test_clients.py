@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import grpc
 import pytest
-from openapi_spec_validator import validate
 
 from edge.contract.contract import Contract, load, read
 from tests.conformance.rest_client import RestClient
@@ -20,6 +19,7 @@ from tests.edge.openapi.contracts import OLD, documents_of
 from tests.edge.served import Client, edge_of
 from tests.generators.contract import EVERYTHING
 from tests.generators.generated import ROOT, SCRIPTS, Clients, environment, generate, run
+from tests.valid_openapi import validate
 
 CALLERS: Final = Path(__file__).parent / "callers"
 DOCUMENTS: Final = ("everything", "store", "proto2", "firestore")

@@ -61,7 +61,7 @@ service Library {
   }
   rpc CreateBook(CreateBookRequest) returns (Book) {
     option (google.api.http) = {post: "/v1/{parent=shelves/*}/books" body: "book"};
-    option (meshwright.policy.v1.method) = {scopes: "books.write" http_status: 201 timeout: {seconds: 2}};
+    option (meshwright.policy.v1.method) = {scopes: "books.write" http_status: 201 timeout: {seconds: 9}};
   }
   rpc UpdateBook(UpdateBookRequest) returns (Book) {
     option (google.api.http) = {
@@ -76,7 +76,7 @@ service Library {
   }
   rpc LendBook(LendBookRequest) returns (Book) {
     option (google.api.http) = {post: "/v1/{name=shelves/*/books/*}:lend" body: "*"};
-    option (meshwright.policy.v1.method) = {public: true timeout: {nanos: 500000000}};
+    option (meshwright.policy.v1.method) = {public: true timeout: {seconds: 9}};
   }
   rpc ListBooks(ListBooksRequest) returns (ListBooksResponse) {
     option (google.api.http) = {

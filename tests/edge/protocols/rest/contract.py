@@ -20,7 +20,7 @@ service Feeds {
   }
   rpc Brief(WatchRequest) returns (stream Event) {
     option (google.api.http) = {get: "/v1/{name=feeds/*}:brief"};
-    option (meshwright.policy.v1.method) = {public: true timeout: {nanos: 300000000} http_status: 202};
+    option (meshwright.policy.v1.method) = {public: true timeout: {seconds: 2} http_status: 202};
   }
   rpc Private(WatchRequest) returns (stream Event) {
     option (google.api.http) = {get: "/v1/{name=feeds/*}:private"};

@@ -128,7 +128,7 @@ async def can_reach(channel: Channel) -> bool:
     return True
 
 
-async def test_calls_beside_the_probe_wait_for_its_outcome() -> None:
+async def test_calls_beside_the_probe_wait_for_its_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first calls after an outage are all answered, though only one of them may find out that it is over."""
 
     async def serve(request: bytes, _: Context) -> bytes:
@@ -136,6 +136,7 @@ async def test_calls_beside_the_probe_wait_for_its_outcome() -> None:
         return request
 
     async with after_outage(serve) as channel:
+        monkeypatch.setattr(CircuitBreaker, "OPEN_S_MIN", 30.0)  # they wait no longer than that
         answers = await asyncio.gather(*(call(channel, b"back") for _ in range(10)))
         assert [answer.message for answer in answers] == [b"back"] * 10
 
@@ -149,6 +150,7 @@ async def test_calls_beside_a_probe_without_an_outcome_fail_soon() -> None:
         return request
 
     async with after_outage(serve) as channel:
+        channel._breaker._open_s = 3600.0  # until another call becomes the probe
         probe = asyncio.create_task(call(channel))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable) as caught:

@@ -85,7 +85,7 @@ async def test_pipelined_requests_of_a_lost_connection_are_freed(
     for number in range(1, 6):
         async with connection(client) as (_, writer):
             writer.write(b"GET /v1/echo?i32=1 HTTP/1.1\r\nhost: a\r\n\r\n" * 10)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while len(backend.calls) < number:
                     await asyncio.sleep(0.01)
             writer.transport.abort()

@@ -163,7 +163,7 @@ async def test_a_worker_repeats_its_steps_while_its_context_lasts() -> None:
 
     before = asyncio.all_tasks()
     async with Worker({"a": step, "b": step}, tasks_each=2):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await entered.wait()
     assert asyncio.all_tasks() == before
 

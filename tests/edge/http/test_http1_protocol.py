@@ -362,7 +362,7 @@ async def test_few_of_many_pipelined_requests_wait(client: Client, backend: Back
     before = alive(RequestResponseCycle)
     async with connection(client) as (reader, writer):
         writer.write(request * 2000)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not backend.calls:
                 await asyncio.sleep(0.01)
         assert 1 <= alive(RequestResponseCycle) - before <= 2

@@ -651,7 +651,7 @@ async def test_close_ends_the_streams_to_an_address_that_the_name_has_lost(monke
             assert not any(stream.is_done() for stream in streams)
             await transport.close()
             for stream in streams:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     with pytest.raises(CallError):
                         await stream.receive()
 

@@ -48,7 +48,7 @@ class ListEndpoint(Endpoint):
 
     async def until_acknowledged(self) -> None:
         """Waits until the reader has polled again after the last entry."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.acknowledged < len(self.entries):
                 await asyncio.sleep(0.01)
 

@@ -179,7 +179,7 @@ requirements: .venv/requirements-dev.sha256 ## pin the newest versions that pypr
 	@$(VENV)/$(COMPILE) --extra up --extra dev --constraint requirements.txt --constraint requirements-up.txt \
 		--output-file requirements-dev.txt pyproject.toml
 	@$(VENV)/$(COMPILE) --output-file requirements-toolchains.txt requirements-toolchains.in
-	@$(VENV)/$(COMPILE) --constraint requirements-dev.txt --output-file requirements-uv.txt requirements-uv.in
+	@$(VENV)/$(COMPILE) --constraint requirements-dev.txt --output-file requirements-installers.txt requirements-installers.in
 	@$(VENV)/$(COMPILE) --output-file tests/generators/requirements.txt tests/generators/requirements.in
 
 sbom: .venv/requirements-dev.sha256 ## list the image's Python packages, versions and licences in sbom.json (CycloneDX)

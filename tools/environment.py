@@ -131,9 +131,12 @@ def install(python: Path, requirements: Path) -> None:
 
 
 def install_by_uv(python: Path, pins: "list[str]", progress: "Progress") -> bool:
-    """Installs pins by uv, which pip installs first. Returns whether uv could."""
-    own_pin = ["--require-hashes", "--requirement", str(ROOT / "requirements-uv.txt")]
-    if run([*pip(python), "install", "--quiet", *own_pin], progress, stderr=subprocess.DEVNULL) != 0:
+    """Installs pins by uv, which pip installs first. Returns whether uv could.
+
+    pip replaces itself then, too: another target that runs pip while `dev` is installed would find two versions mixed.
+    """
+    installers = ["--require-hashes", "--requirement", str(ROOT / "requirements-installers.txt")]
+    if run([*pip(python), "install", "--quiet", *installers], progress, stderr=subprocess.DEVNULL) != 0:
         return False
     uv = [str(python.with_name("uv")), "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode"]
     return run([*uv, *options_of_pip(python), *pins], progress, stderr=subprocess.DEVNULL) == 0

@@ -30,7 +30,7 @@ def make_checkout(folder: Path) -> Path:
     shutil.copy(ROOT / "tools" / "environment.py", checkout / "tools")
     for name in environment.PURPOSES:
         (checkout / f"requirements-{name}.txt").write_text("# nothing\n")
-    (checkout / "requirements-uv.txt").write_text("./no-such-package.whl --hash=sha256:00\n")
+    (checkout / "requirements-installers.txt").write_text("./no-such-package.whl --hash=sha256:00\n")
     return checkout
 
 
@@ -169,7 +169,7 @@ def test_each_target_installs_what_it_needs(
     wheels.mkdir()
     if installer == "uv":
         uv = make_wheel(wheels, "uv", Path(sys.executable).with_name("uv"))
-        (made / "requirements-uv.txt").write_text(uv)
+        (made / "requirements-installers.txt").write_text(uv)
     for name in environment.PURPOSES:
         (made / f"requirements-{name}.txt").write_text(make_wheel(wheels, f"only_{name}"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")

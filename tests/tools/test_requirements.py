@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 SHIPPED, UP, DEV = "requirements.txt", "requirements-up.txt", "requirements-dev.txt"
-TOOLCHAINS, INSTALLER = "requirements-toolchains.txt", "requirements-uv.txt"
-FILES = (SHIPPED, UP, DEV, TOOLCHAINS, INSTALLER)
-FEW = {TOOLCHAINS: 3, INSTALLER: 1}
+TOOLCHAINS, INSTALLERS = "requirements-toolchains.txt", "requirements-installers.txt"
+FILES = (SHIPPED, UP, DEV, TOOLCHAINS, INSTALLERS)
+FEW = {TOOLCHAINS: 3, INSTALLERS: 2}
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = (
     {"sys_platform": "linux", "platform_system": "Linux"},
@@ -77,7 +77,7 @@ def test_every_pin_has_hashes_and_no_place(file: str) -> None:
 
 def test_a_larger_file_pins_the_same_versions() -> None:
     """A container runs the versions that the tests ran with, and `make test` changes nothing of what `make up` runs."""
-    for smaller, larger in ((SHIPPED, UP), (UP, DEV), (INSTALLER, DEV)):
+    for smaller, larger in ((SHIPPED, UP), (UP, DEV), (INSTALLERS, DEV)):
         assert versions(smaller).items() < versions(larger).items()
 
 
@@ -124,11 +124,11 @@ def test_the_declared_dependencies_are_pinned() -> None:
     """A declared dependency has been pinned since, in a version that its declaration allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    toolchains, installer = (
+    toolchains, installers = (
         re.findall(r"^[a-z].*$", (ROOT / file).with_suffix(".in").read_text(), re.MULTILINE)
-        for file in (TOOLCHAINS, INSTALLER)
+        for file in (TOOLCHAINS, INSTALLERS)
     )
-    declarations = (project["dependencies"], extras["up"], extras["dev"], toolchains, installer)
+    declarations = (project["dependencies"], extras["up"], extras["dev"], toolchains, installers)
     for file, declared in zip(FILES, declarations, strict=True):
         pinned = pins(file)
         for requirement in map(Requirement, declared):

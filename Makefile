@@ -77,7 +77,7 @@ chaos: .venv/requirements-up.sha256 ## inject faults into the running shop under
 	@PYTHONPATH=.:gen $(VENV)/python -m demo.chaos $(ARGS)
 
 dead-letters: .venv/requirements-up.sha256 ## list the dead letters of SERVICE=<name>; SHOW=<event id> shows one, REPLAY=<event id or all> replays them, with OVERTAKEN=1 out of order too
-	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(SHOW),--show $(SHOW)) $(if $(REPLAY),--replay $(REPLAY)) $(if $(OVERTAKEN),--overtaken)
+	@$(VENV)/python -m local dead-letters $(SERVICE) $(if $(SHOW),--show $(SHOW)) $(if $(REPLAY),--replay $(REPLAY)) $(if $(filter-out 0 no off false,$(OVERTAKEN)),--overtaken)
 
 compose: image ## start the mesh in containers in the background: BROKER=<nats or rabbitmq>
 	@docker compose version >/dev/null 2>&1 || { echo "Docker Compose is not installed. Install its plugin: https://docs.docker.com/compose/install"; exit 1; }

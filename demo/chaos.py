@@ -136,10 +136,17 @@ async def _break(breaking: Faults, faults: int, shop: Shoppers, orders: int, cha
 
 async def _until_ready(home: Home) -> None:
     give_up_at = time.monotonic() + READY_S
-    while unready := [each.name for each in State.read(home.state_file).processes if not (each.pid and each.ready)]:
+    while unready := _unready(State.read(home.state_file)):
         if time.monotonic() > give_up_at:
             raise DemoError(f"Not ready {READY_S:.0f} s after the last fault: {', '.join(unready)}.")
         await asyncio.sleep(0.5)
+
+
+def _unready(state: State) -> list[str]:
+    """Returns the names of the processes that are not ready. A mesh that has ended has none, and is not ready."""
+    if not state.processes:
+        return ["the whole mesh"]
+    return [each.name for each in state.processes if not (each.pid and each.ready)]
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ async def _come(shoppers: Shoppers, rate: float, duration_s: float) -> list[str]
                 else:
                     turned_away += 1
                 number += 1
-            visits = {visit for visit in visits if not visit.done()}
+            for visit in [visit for visit in visits if visit.done()]:
+                visits.remove(visit)
+                visit.result()  # raises what is not the shop's failure
             live.update(_table(shoppers.figures, elapsed, len(visits)))
             await asyncio.sleep(min(REFRESH_S, 0.5 / rate))
     if turned_away:

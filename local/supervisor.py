@@ -248,13 +248,12 @@ def end_leftovers(processes: Sequence[ProcessState], grace_s: float) -> None:
     """
     leftovers = []
     for state in processes:
-        if state.pid and psutil.pid_exists(state.pid):
-            process = psutil.Process(state.pid)
-            if process.create_time() == state.started_at:
+        with suppress(psutil.NoSuchProcess):  # it may end by itself at any time
+            if state.pid and (process := psutil.Process(state.pid)).create_time() == state.started_at:
+                process.send_signal(signal.SIGINT)
                 leftovers.append(process)
-    for process in leftovers:
-        process.send_signal(signal.SIGINT)
     _, stubborn = psutil.wait_procs(leftovers, timeout=grace_s)
     for process in stubborn:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(stubborn, timeout=grace_s)

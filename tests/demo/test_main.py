@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -11,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from demo import shoppers
-from demo.client import Shop
+from demo import chaos, shoppers, simulate
+from demo.client import DemoError, Shop
 from demo.faults import Faults
 from demo.link import Link
-from demo.shoppers import Shoppers
+from demo.shoppers import Figures, Shoppers
 from local.errors import SetupError
 from local.home import Home
 from mesh.http_server import HttpServer
@@ -57,3 +59,21 @@ async def test_no_fault_happens_to_a_mesh_that_has_stopped(tmp_path: Path) -> No
     async with Link(1) as link:
         with pytest.raises(SetupError, match="has stopped"):
             await Faults(Home(tmp_path), link, seed=1).cause_one()
+
+
+async def test_a_mesh_that_has_stopped_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chaos run does not take a mesh without processes for one whose processes are all ready."""
+    monkeypatch.setattr(chaos, "READY_S", 0.0)
+    with pytest.raises(DemoError, match="the whole mesh"):
+        await chaos._until_ready(Home(tmp_path))
+
+
+async def test_a_simulation_ends_with_a_visit_that_breaks() -> None:
+    """The failure of the program, unlike that of the shop, is not dropped."""
+
+    async def visit(_number: int) -> None:
+        raise LookupError("a page")
+
+    shoppers: Any = SimpleNamespace(visit=visit, figures=Figures())
+    with pytest.raises(LookupError, match="a page"):
+        await simulate._come(shoppers, rate=100.0, duration_s=0.1)

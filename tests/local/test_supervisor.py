@@ -364,3 +364,19 @@ def test_leftovers_are_ended_and_strangers_are_not() -> None:
         assert not psutil.pid_exists(ours.pid)
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_a_leftover_may_end_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even at the moment when it is to be ended."""
+    send_signal = psutil.Process.send_signal
+    with subprocess.Popen(["sleep", "60"]) as ours:
+
+        def send_too_late(process: psutil.Process, number: int) -> None:
+            ours.kill()
+            ours.wait()
+            send_signal(process, number)
+
+        monkeypatch.setattr(psutil.Process, "send_signal", send_too_late)
+        end_leftovers(
+            [ProcessState("ours", 1, pid=ours.pid, started_at=psutil.Process(ours.pid).create_time())], grace_s=10
+        )

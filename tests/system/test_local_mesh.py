@@ -97,6 +97,9 @@ def test_dead_letters_are_listed(mesh: Mesh) -> None:
     nobody = run(mesh, "local", "dead-letters", "nobody")
     assert nobody.returncode == 1
     assert f"with one of: {DATABASES}" in nobody.stderr
+    both = run(mesh, "local", "dead-letters", "notifications", "--show", "a", "--replay", "a")
+    assert both.returncode != 0
+    assert "argument --replay: not allowed with argument --show" in both.stderr
 
 
 def test_psql_opens_the_database_of_a_service(mesh: Mesh) -> None:

@@ -38,6 +38,14 @@ def test_what_a_service_needs_is_explained_without_packages() -> None:
     assert "make service NAME=order-items" in done.stderr
 
 
+@pytest.mark.parametrize(("value", "means_yes"), [("1", True), ("yes", True), ("0", False), ("no", False), ("", False)])
+def test_a_dead_letter_is_replayed_out_of_order_only_on_request(value: str, means_yes: bool) -> None:
+    """OVERTAKEN=0 is no request."""
+    replayed = recipe("dead-letters", "SERVICE=orders", "REPLAY=all", f"OVERTAKEN={value}")
+    assert "--replay all" in replayed
+    assert ("--overtaken" in replayed) is means_yes
+
+
 def test_one_service_is_tested_without_programs_in_go() -> None:
     """The tests of one service need only the packages, not Helm and the other programs in Go."""
     alone = recipe("test", "SERVICE=order-items")

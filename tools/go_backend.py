@@ -27,8 +27,10 @@ def build(program: str, package: str, target: Path) -> None:
     """Builds one of them."""
     print(f"Building {program} of the tests into .tools/bin, a minute at most.", flush=True)
     BIN.mkdir(parents=True, exist_ok=True)
-    options = ("-mod=readonly", *QUICK, f"-ldflags={LINKED_QUICKLY}", "-o", str(target))
+    unfinished = target.with_suffix(".new")
+    options = ("-mod=readonly", *QUICK, f"-ldflags={LINKED_QUICKLY}", "-o", str(unfinished))
     go(program, "build", *options, package, folder=SOURCE)
+    unfinished.replace(target)  # the next run takes whatever is there for a whole program
 
 
 if __name__ == "__main__":

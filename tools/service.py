@@ -6,6 +6,7 @@ The service works as generated and is meant to be changed. `make generate` makes
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -41,16 +42,26 @@ def main() -> None:
     except WrongName as error:
         sys.exit(str(error))
     files = rendered(names)
-    for path, text in files.items():
-        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-        (ROOT / path).write_text(text)
-    tidy(files)
+    try:
+        for path, text in files.items():
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text)
+        tidy(files)
+    except BaseException:
+        for folder in folders(names):  # otherwise the next try would find the name taken
+            shutil.rmtree(ROOT / folder, ignore_errors=True)
+        raise
     print(summary(names, files))
+
+
+def folders(names: Names) -> tuple[str, ...]:
+    """Returns the folders of a service."""
+    return f"services/{names.service}", f"proto/meshwright/{names.service}", f"tests/services/{names.service}"
 
 
 def check_free(names: Names) -> None:
     """Raises WrongName if the name of the service or the URL of the resource is taken."""
-    for folder in (f"services/{names.service}", f"proto/meshwright/{names.service}", f"tests/services/{names.service}"):
+    for folder in folders(names):
         if (ROOT / folder).exists():
             raise WrongName(f"The name {names.service} is taken: there is {folder}. Choose another one.")
     others = {

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 PRINTING: Final = frozenset({"status", "logs", "dead-letters", "events", "mails"})
 """The commands whose output is piped into others."""
 
+WHAT_TO_DO: Final = {
+    errno.ENOSPC: "The disk is full. Free some space, or set MESH_HOME to a folder on another disk.",
+    errno.EMFILE: "This process has as many files open as it may. Raise the limit: ulimit -n 4096.",
+}
+
 
 def main() -> int:
     """Runs the command and returns the exit status: 0 on success, 1 when something has to be fixed first."""
@@ -54,9 +59,9 @@ def main() -> int:
             # The reader of the output, such as head, has seen enough; Python's own flush at the end must not fail.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        if error.errno != errno.ENOSPC:
+        if error.errno not in WHAT_TO_DO:
             raise
-        print("The disk is full. Free some space, or set MESH_HOME to a folder on another disk.", file=sys.stderr)
+        print(WHAT_TO_DO[error.errno], file=sys.stderr)
     except KeyboardInterrupt:  # the usual end of `logs` and `events`, and of any other that has not begun yet
         return 0
     return 1

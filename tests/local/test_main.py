@@ -41,6 +41,15 @@ def test_ctrl_c_ends_a_command_that_still_imports(tmp_path: Path, command: str) 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:
+    """The error says which limit to raise."""
+    command = ("sh", "-c", 'ulimit -n 10; exec "$0" -m local up', sys.executable)
+    environment = {**os.environ, "MESH_HOME": str(tmp_path / "mesh"), "PORTS": "free"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "This process has as many files open as it may. Raise the limit: ulimit -n 4096.\n"
+
+
 def test_clean_without_a_folder_removes_nothing(tmp_path: Path) -> None:
     """It does not say that it removed what never existed."""
     done = run("clean", tmp_path / "mesh")

@@ -47,7 +47,6 @@ def main() -> int:
     events.add_argument("service", nargs="?", help="the name of the service")
     commands.add_parser("mails", help="list the mails that were sent, newest first")
     arguments = parser.parse_args()
-    forget_other_postgres()
     try:
         from local.home import Home
 
@@ -65,14 +64,6 @@ def main() -> int:
     except KeyboardInterrupt:  # the usual end of `logs` and `events`, and of any other that has not begun yet
         return 0
     return 1
-
-
-def forget_other_postgres() -> None:
-    """Removes the variables with which a developer names another PostgreSQL server, or what that one requires. All
-    clients that start from here would obey them: https://www.postgresql.org/docs/18/libpq-envars.html
-    """
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[name]
 
 
 def run_and_flush(arguments: argparse.Namespace, home: "Home") -> int:

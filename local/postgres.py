@@ -40,6 +40,10 @@ class Postgres(Server):
     start_timeout_s: ClassVar[float] = 60.0  # after a crash it replays its write-ahead log first
     stop_grace_s: ClassVar[float] = 10.0
 
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        super().__init__(folder, port)
+        _forget_other_servers()
+
     @property
     def data(self) -> Path:
         """Returns PostgreSQL's data folder, or a link to it if PostgreSQL's user cannot enter our folder."""
@@ -177,3 +181,11 @@ async def _run(user: str | None, *argv: str) -> None:
     finally:
         child.kill()
         await child.wait()
+
+
+def _forget_other_servers() -> None:
+    """Removes the variables with which a developer names another server, or what that one requires. All clients that
+    this process makes or starts would obey them: https://www.postgresql.org/docs/18/libpq-envars.html
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]

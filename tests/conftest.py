@@ -38,10 +38,6 @@ settings.load_profile("untimed")
 # A job in the background of a shell, and so all that the tests start, would ignore SIGINT, which tests of Ctrl-C send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A developer's variables for another PostgreSQL server, such as PGSSLMODE, would hold for the servers of the tests.
-for _name in [name for name in os.environ if name.startswith("PG")]:
-    del os.environ[_name]
-
 
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:

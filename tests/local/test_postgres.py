@@ -105,6 +105,15 @@ async def test_a_port_in_use_is_a_problem(folder: Path) -> None:
             await Postgres(folder, port=listener.sockets[0].getsockname()[1]).start()
 
 
+async def test_variables_for_another_server_do_not_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer whose usual server requires TLS connects to this one, which has none."""
+    monkeypatch.setenv("PGSSLMODE", "require")
+    async with Postgres(folder) as postgres:
+        await postgres.create_databases("orders")
+        connection = await asyncpg.connect(postgres.url("orders"))
+        await connection.close()
+
+
 @pytest.fixture
 def private(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns a folder that PostgreSQL's own user can't enter. Its files for that user are in a folder beside it."""

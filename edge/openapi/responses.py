@@ -200,7 +200,7 @@ class Responses:
             "description": self._comment(output) or "Success.",
             "headers": _headers(*_success_headers(route), "X-Request-Id"),
         }
-        if method.policy.http_status == NO_CONTENT:
+        if method.policy.http_status in NO_CONTENT:
             return response
         if returns_http_body(route):
             return {**response, "description": "Success.", "content": _BINARY_CONTENT}

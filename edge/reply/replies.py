@@ -25,8 +25,10 @@ from mesh.client import UnaryResponse
 from mesh.errors import FieldViolation, Metadata, invalid_fields
 
 PROTOBUF: Final = "application/x-protobuf"
-NO_CONTENT: Final = 204
-"""The status of a success whose body is empty, even if the service sent a message (RFC 9110, section 15.3.5)."""
+NO_CONTENT: Final = frozenset({204, 205, 304})
+"""The statuses of replies without content, even if the service sent some. A client would take the bytes behind a 204 or
+304 for the next reply: RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5, and RFC 9112, section 6.3.
+"""
 
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+/[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:\s*;[\x20-\x7e]*)?")
 
@@ -72,8 +74,8 @@ class Replies:
             status, headers, body = self._raw_reply(message) if self._raw else self._written(message, options)
         except DECODE_ERRORS as error:
             raise invalid_response(self._name, error) from error
-        if self._status == NO_CONTENT:
-            headers, body = [], b""
+        if status in NO_CONTENT:
+            headers, body = [header for header in headers if header[0] != b"content-type"], b""
         own = _without(self._headers, headers) if self._raw else self._headers
         reply = Reply(status, [*headers, *own], body)
         if self._next_page is not None and (link := self._next_page.link(request, message)):

@@ -1,9 +1,13 @@
 """The replies to response messages."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from googleapis.google.api.httpbody_pb import HttpBody
+from meshwright.policy.v1.policy_pb import HttpResponse
+from protobuf.wkt import Any as AnyMessage
 
 from edge.contract.contract import Contract
 from tests.edge.backend import Backend, Context, Received
@@ -50,6 +54,24 @@ async def test_a_raw_response_is_passed_on_unchanged(client: Client, backend: Ba
     assert response.headers["cache-control"] == "no-store"
     backend.replies(backend.message("google.api.HttpBody", '{"contentType": "evil\\r\\nx: y", "data": "AP8="}'))
     assert (await client.put("/v1/files/a")).headers["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+async def test_a_chosen_status_without_content_ends_with_its_head(
+    client: Client, backend: Backend, status: int
+) -> None:
+    """A client would take bytes behind the head for the reply to its next request: RFC 9112, section 6.3."""
+    chosen = HttpResponse(status=status, headers={"location": "/b"})
+    backend.replies(HttpBody(content_type="text/x", data=b"HTTP/1.1 200 OK", extensions=[AnyMessage.pack(chosen)]))
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    writer.write(b"PUT /v1/files/a HTTP/1.1\r\nhost: x\r\n\r\n")
+    writer.write(b"GET /v1/nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"location: /b" in head
+    assert b"\r\ncontent-type:" not in head
+    assert rest.startswith(b"HTTP/1.1 404 ")
 
 
 async def test_reads_have_etags(client: Client, backend: Backend) -> None:

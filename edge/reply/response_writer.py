@@ -14,6 +14,7 @@ from protobuf import (
 )
 
 from edge.bind.system_parameters import ALT, FIELDS, NO_SYSTEM_PARAMETERS, PROTO, SystemParameters
+from edge.protojson.any_and_struct import LIST_VALUE, VALUE
 from edge.protojson.field_selection import Selection, parse
 from edge.protojson.field_selection import trim as trim_to
 from edge.protojson.leaf_readers import TEXT_MESSAGES
@@ -129,7 +130,9 @@ def _absent(field: DescField) -> Any:
     match field.value:
         case DescFieldValueList():
             return []
-        case DescFieldValueMessage(message=message) if message.type_name in TEXT_MESSAGES:
+        case DescFieldValueMessage(message=message) if message.type_name == LIST_VALUE:
+            return []
+        case DescFieldValueMessage(message=message) if message.type_name in TEXT_MESSAGES or message.type_name == VALUE:
             return None
         case DescFieldValueMap() | DescFieldValueMessage():
             return {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,37 @@ from googleapis.google.api.httpbody_pb import HttpBody
 from meshwright.policy.v1.policy_pb import HttpResponse
 from protobuf.wkt import Any as AnyMessage
 
-from edge.contract.contract import Contract
-from tests.edge.backend import Backend, Context, Received
+from edge.contract.contract import Contract, read
+from tests.edge.backend import Backend, Context, Received, backend_of
+from tests.edge.contracts import compile_image
 from tests.edge.served import Client, edge_of
 
 BOOK = "library.v1.Book"
 LIST = "library.v1.ListBooksResponse"
+FREE_JSON = """
+syntax = "proto3";
+package free.v1;
+
+import "google/api/annotations.proto";
+import "google/protobuf/empty.proto";
+import "google/protobuf/struct.proto";
+
+service Free {
+  rpc Read(google.protobuf.Empty) returns (Json) {
+    option (google.api.http) = {
+      get: "/v1/list" response_body: "list"
+      additional_bindings {get: "/v1/value" response_body: "value"}
+      additional_bindings {get: "/v1/struct" response_body: "struct"}
+    };
+  }
+}
+
+message Json {
+  google.protobuf.ListValue list = 1;
+  google.protobuf.Value value = 2;
+  google.protobuf.Struct struct = 3;
+}
+"""
 GET = "/v1/shelves/a/books/b"
 
 
@@ -43,6 +69,15 @@ async def test_a_field_can_be_the_whole_response(client: Client, backend: Backen
     backend.replies(backend.message(LIST))
     assert (await client.get("/v1/titles")).json() == []
     assert (await client.get("/v1/first")).json() == {}
+
+
+async def test_absent_free_json_has_the_form_of_its_type(tmp_path: Path) -> None:
+    """A ListValue is a list, as the OpenAPI document says, and a Value that has none is null, not an object."""
+    contract = read(compile_image(FREE_JSON, tmp_path))
+    async with backend_of(contract.registry) as backend, edge_of(contract, backend.port) as client:
+        backend.replies(backend.message("free.v1.Json"))
+        absent = {name: (await client.get(f"/v1/{name}")).json() for name in ("list", "value", "struct")}
+    assert absent == {"list": [], "value": None, "struct": {}}
 
 
 async def test_a_raw_response_is_passed_on_unchanged(client: Client, backend: Backend) -> None:

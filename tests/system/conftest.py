@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.mesh import Client, Mesh, home_below
+from tests.system.mesh import Client, Mesh, temporary_home
 
 
 @pytest.fixture(scope="session")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def mesh() -> Iterator[Mesh]:
     """Starts the mesh and waits until it is ready. The mesh ignores a variable for another PostgreSQL server."""
-    home = home_below(tmp_path_factory.mktemp("system"))
-    with Mesh.running(home, PGSSLMODE="require") as running:
+    with temporary_home() as home, Mesh.running(home, PGSSLMODE="require") as running:
         yield running
 
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import asyncpg
@@ -266,11 +267,14 @@ class Client(httpx.Client):
         return order
 
 
-def home_below(folder: Path) -> Path:
-    """Returns the home of a mesh in a temporary folder of pytest, into which PostgreSQL's own user can pass."""
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o711)
-    return folder / "home"
+@contextlib.contextmanager
+def temporary_home() -> Iterator[Path]:
+    """Makes a folder for the home of a mesh, into which PostgreSQL's own user can pass. Into pytest's own temporary
+    folders it can't once another run of pytest has begun, which closes the one that all of them are in.
+    """
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder, "home")
 
 
 async def check_invariants(mesh: Mesh) -> None:

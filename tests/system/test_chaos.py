@@ -11,7 +11,7 @@ from demo.databases import opened
 from local.declarations.checkout import read_services
 from local.home import Home
 from local.postgres import SUPERUSER
-from tests.system.mesh import ROOT, Client, Mesh, home_below
+from tests.system.mesh import ROOT, Client, Mesh, temporary_home
 
 SEED = 20261128
 ORDERS = 50
@@ -20,10 +20,9 @@ UNKNOWN = f"orders/{uuid.UUID(int=0)}"
 
 
 @pytest.fixture(scope="module")
-def broken_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def broken_mesh() -> Iterator[Mesh]:
     """Starts a mesh of its own, which the tests of this module break."""
-    home = home_below(tmp_path_factory.mktemp("chaos"))
-    with Mesh.running(home) as running:
+    with temporary_home() as home, Mesh.running(home) as running:
         yield running
 
 

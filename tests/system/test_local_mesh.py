@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from local.declarations.checkout import read_services
-from tests.system.mesh import ROOT, Client, Mesh, alive, eventually, home_below
+from tests.system.mesh import ROOT, Client, Mesh, alive, eventually, temporary_home
 
 SERVICES = read_services(ROOT)
 NAMES = ["postgres", "nats", "mail", *(service.name for service in SERVICES), "edge"]
@@ -152,9 +153,10 @@ def test_mails_are_listed(mesh: Mesh, customer: Client) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Returns the folder in which a separate mesh keeps its state."""
-    return home_below(tmp_path)
+def home() -> Iterator[Path]:
+    """Makes a folder in which a separate mesh keeps its state."""
+    with temporary_home() as folder:
+        yield folder
 
 
 def test_data_is_kept_until_it_is_cleaned(home: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from tests.system.mesh import Client, Mesh, eventually, home_below, problem
+from tests.system.mesh import Client, Mesh, eventually, problem, temporary_home
 
 
 class Receiver(ThreadingHTTPServer):
@@ -53,10 +53,12 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def reachable_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def reachable_mesh() -> Iterator[Mesh]:
     """Starts a mesh that may send webhooks to loopback."""
-    home = home_below(tmp_path_factory.mktemp("webhooks"))
-    with Mesh.running(home, WEBHOOK_HTTP_ALLOWED="true", WEBHOOK_NETWORKS_ALLOWED="127.0.0.0/8") as running:
+    with (
+        temporary_home() as home,
+        Mesh.running(home, WEBHOOK_HTTP_ALLOWED="true", WEBHOOK_NETWORKS_ALLOWED="127.0.0.0/8") as running,
+    ):
         yield running
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.system.mesh import ROOT, Client, Mesh, check_invariants, eventually, home_below
+from tests.system.mesh import ROOT, Client, Mesh, check_invariants, eventually, temporary_home
 
 
 @pytest.fixture(scope="module")
-def rabbitmq_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def rabbitmq_mesh() -> Iterator[Mesh]:
     """Starts a mesh of its own and waits until it is ready."""
-    home = home_below(tmp_path_factory.mktemp("rabbitmq"))
-    with Mesh.running(home, BROKER="rabbitmq") as running:
+    with temporary_home() as home, Mesh.running(home, BROKER="rabbitmq") as running:
         yield running
 
 

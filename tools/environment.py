@@ -31,7 +31,12 @@ PURPOSES = {
     "dev": "what generation, checks and tests need",
 }
 FAILURE = "Could not install the packages; pip says above why. Is a package registry reachable, and is the disk full?"
-UV_OPTIONS = {"index-url": "--default-index", "extra-index-url": "--index", "find-links": "--find-links"}
+# uv's variables by the names of pip's values, each with what separates several places.
+UV_VARIABLES = {
+    "index-url": ("UV_DEFAULT_INDEX", " "),
+    "extra-index-url": ("UV_INDEX", " "),
+    "find-links": ("UV_FIND_LINKS", ","),
+}
 SECONDS_BETWEEN_LINES = 5.0
 SECONDS_BETWEEN_REDRAWS = 0.2
 
@@ -139,19 +144,25 @@ def install_by_uv(python: Path, pins: "list[str]", progress: "Progress") -> bool
     if run([*pip(python), "install", "--quiet", *installers], progress, stderr=subprocess.DEVNULL) != 0:
         return False
     uv = [str(python.with_name("uv")), "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode"]
-    return run([*uv, *options_of_pip(python), *pins], progress, stderr=subprocess.DEVNULL) == 0
+    uv += ["--system-certs", *pins]
+    configured = configuration_of_pip(python)
+    if "no-index" in configured:
+        uv.append("--no-index")
+    # As variables, because every user of the machine can list arguments, and the URL of a registry may have a password.
+    places = {
+        variable: separator.join(configured[name].split())
+        for name, (variable, separator) in UV_VARIABLES.items()
+        if name in configured
+    }
+    return run(uv, progress, environment=places, stderr=subprocess.DEVNULL) == 0
 
 
-def options_of_pip(python: Path) -> "list[str]":
-    """Returns the options by which uv asks the registries that pip is configured to ask, and no other."""
-    options = ["--system-certs"]
+def configuration_of_pip(python: Path) -> "dict[str, str]":
+    """Returns the values that pip is configured with, in files or by variables, by their names."""
     listed = subprocess.run([*pip(python), "config", "list"], stdout=subprocess.PIPE, check=True, encoding="utf-8")
-    # The environment's values come last, and replace those of files.
-    configured = dict(re.findall(r"^\S+\.([\w-]+)=(.*)$", listed.stdout, re.MULTILINE))
-    for name, option in UV_OPTIONS.items():
-        for value in ast.literal_eval(configured.get(name, "''")).split():
-            options += [option, value]
-    return [*options, "--no-index"] if "no-index" in configured else options
+    # Variables come last, and replace what is in files.
+    found = re.findall(r"^\S+\.([\w-]+)=(.*)$", listed.stdout, re.MULTILINE)
+    return {name: ast.literal_eval(text) for name, text in found}
 
 
 def pip(python: Path) -> "list[str]":
@@ -159,9 +170,21 @@ def pip(python: Path) -> "list[str]":
     return [str(python), "-m", "pip", "--disable-pip-version-check", "--no-color"]
 
 
-def run(command: "list[str]", progress: "Progress", stderr: "int | None" = None) -> int:
-    """Runs a program to its end, also after a signal, and returns its exit code."""
-    process = subprocess.Popen(command, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=stderr, universal_newlines=True)
+def run(
+    command: "list[str]",
+    progress: "Progress",
+    environment: "dict[str, str] | None" = None,
+    stderr: "int | None" = None,
+) -> int:
+    """Runs a program, with more variables, to its end, also after a signal. Returns its exit code."""
+    process = subprocess.Popen(
+        command,
+        cwd=str(ROOT),
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        universal_newlines=True,
+    )
 
     def stop(*_: object) -> None:
         process.send_signal(signal.SIGINT)

@@ -173,7 +173,8 @@ def test_each_target_installs_what_it_needs(
     for name in environment.PURPOSES:
         (made / f"requirements-{name}.txt").write_text(make_wheel(wheels, f"only_{name}"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    (tmp_path / "more").mkdir()
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path / 'more'} {wheels}")
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
 

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 PYTHON_MIN = (3, 11)
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,12 +32,12 @@ PURPOSES = {
     "dev": "what generation, checks and tests need",
 }
 FAILURE = "Could not install the packages; pip says above why. Is a package registry reachable, and is the disk full?"
-# uv's variables by the names of pip's values, each with what separates several places.
-UV_VARIABLES = {
-    "index-url": ("UV_DEFAULT_INDEX", " "),
-    "extra-index-url": ("UV_INDEX", " "),
-    "find-links": ("UV_FIND_LINKS", ","),
-}
+# uv's variables, each with what pip calls it, and with what separates several places.
+UV_VARIABLES = (
+    ("UV_DEFAULT_INDEX", "index-url", " "),
+    ("UV_INDEX", "extra-index-url", " "),
+    ("UV_FIND_LINKS", "find-links", ","),
+)
 SECONDS_BETWEEN_LINES = 5.0
 SECONDS_BETWEEN_REDRAWS = 0.2
 
@@ -151,10 +152,10 @@ def install_by_uv(python: Path, pins: "list[str]", progress: "Progress") -> bool
     # As variables, because every user of the machine can list arguments, and the URL of a registry may have a password.
     places = {
         variable: separator.join(configured[name].split())
-        for name, (variable, separator) in UV_VARIABLES.items()
+        for variable, name, separator in UV_VARIABLES
         if name in configured
     }
-    return run(uv, progress, environment=places, stderr=subprocess.DEVNULL) == 0
+    return run(uv, progress, env={**os.environ, **places}, stderr=subprocess.DEVNULL) == 0
 
 
 def configuration_of_pip(python: Path) -> "dict[str, str]":
@@ -170,21 +171,9 @@ def pip(python: Path) -> "list[str]":
     return [str(python), "-m", "pip", "--disable-pip-version-check", "--no-color"]
 
 
-def run(
-    command: "list[str]",
-    progress: "Progress",
-    environment: "dict[str, str] | None" = None,
-    stderr: "int | None" = None,
-) -> int:
-    """Runs a program, with more variables, to its end, also after a signal. Returns its exit code."""
-    process = subprocess.Popen(
-        command,
-        cwd=str(ROOT),
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        universal_newlines=True,
-    )
+def run(command: "list[str]", progress: "Progress", **options: Any) -> int:
+    """Runs a program, with more options of Popen, to its end, also after a signal. Returns its exit code."""
+    process = subprocess.Popen(command, cwd=str(ROOT), stdout=subprocess.PIPE, universal_newlines=True, **options)
 
     def stop(*_: object) -> None:
         process.send_signal(signal.SIGINT)

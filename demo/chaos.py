@@ -18,7 +18,7 @@ from typing import Final
 from demo import audit
 from demo.arguments import between
 from demo.client import DemoError
-from demo.faults import Faults
+from demo.faults import Faults, processes_of
 from demo.finding import Finding, print_finding
 from demo.link import Link
 from demo.running_shop import staff_login
@@ -26,7 +26,6 @@ from demo.shoppers import Shoppers
 from local.errors import SetupError
 from local.home import Home
 from local.running import port_of
-from local.state import State
 from mesh.background import stop
 
 SHOPPERS: Final = 16
@@ -136,17 +135,10 @@ async def _break(breaking: Faults, faults: int, shop: Shoppers, orders: int, cha
 
 async def _until_ready(home: Home) -> None:
     give_up_at = time.monotonic() + READY_S
-    while unready := _unready(State.read(home.state_file)):
+    while unready := [each.name for each in processes_of(home) if not (each.pid and each.ready)]:
         if time.monotonic() > give_up_at:
             raise DemoError(f"Not ready {READY_S:.0f} s after the last fault: {', '.join(unready)}.")
         await asyncio.sleep(0.5)
-
-
-def _unready(state: State) -> list[str]:
-    """Returns the names of the processes that are not ready. A mesh that has ended has none, and is not ready."""
-    if not state.processes:
-        return ["the whole mesh"]
-    return [each.name for each in state.processes if not (each.pid and each.ready)]
 
 
 if __name__ == "__main__":

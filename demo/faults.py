@@ -16,6 +16,7 @@ from demo.link import Link
 from local.errors import SetupError
 from local.home import Home
 from local.postgres import SUPERUSER, Postgres
+from local.restart import STOPPED
 from local.running import port_of
 from local.state import ProcessState, State
 
@@ -47,10 +48,7 @@ class Faults:
     async def _cause(self, chance: Random) -> bool:
         self._drawn += 1
         kind = chance.choices(list(SHARES), list(SHARES.values()))[0]
-        processes = State.read(self._home.state_file).processes
-        if not processes:
-            raise SetupError("The mesh has stopped in the meantime.")
-        process = chance.choice(processes)
+        process = chance.choice(processes_of(self._home))
         pause_s = chance.uniform(*PAUSE_S)
         match kind:
             case "kill":
@@ -78,6 +76,14 @@ class Faults:
             finally:
                 connection.terminate()
         return False
+
+
+def processes_of(home: Home) -> list[ProcessState]:
+    """Returns the states of the processes. Raises SetupError if the mesh has stopped."""
+    processes = State.read(home.state_file).processes
+    if not processes:
+        raise SetupError(STOPPED)
+    return processes
 
 
 def kill(process: ProcessState) -> bool:

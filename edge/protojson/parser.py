@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, NoReturn
 
 JsonValue = dict[str, "JsonValue"] | list["JsonValue"] | str | int | Decimal | bool | None
@@ -62,8 +63,6 @@ def _integer(text: str) -> int | Decimal:
 
 
 _NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant)
-# Apart from the other, because it calls a function for each integer.
-_DECODER_OF_ZEROS = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=Decimal, parse_int=_integer, parse_constant=_constant
-)
+_Decoder = partial(json.JSONDecoder, object_pairs_hook=_object, parse_float=Decimal, parse_constant=_constant)
+_DECODER = _Decoder()
+_DECODER_OF_ZEROS = _Decoder(parse_int=_integer)  # apart from the other, because it calls a function for each integer
